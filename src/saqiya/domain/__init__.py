@@ -1,0 +1,1 @@
+"""The nouns and the interfaces: standard library and numpy only, no input or output."""

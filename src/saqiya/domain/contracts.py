@@ -1,0 +1,276 @@
+"""The interfaces that others implement. Each is this small, and each has a checker in `saqiya.testing`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.nouns import PolicySpec
+from saqiya.domain.streams import EpisodeLog, Start, Stream
+
+__all__ = [
+    "Action",
+    "Demonstrable",
+    "Detector",
+    "FittedDetector",
+    "Format",
+    "Lesson",
+    "Observation",
+    "Operator",
+    "Progress",
+    "Renderable",
+    "Restorable",
+    "RunnablePolicy",
+    "Site",
+    "SiteSpec",
+    "Snapshot",
+    "Step",
+    "Trained",
+    "Trainer",
+    "Unread",
+    "Vector",
+    "Writable",
+]
+
+Vector = NDArray[np.float64]
+Observation = Mapping[str, Vector]
+"""What a policy or operator sees at one instant: float64 vectors by stream name ("state", "goal")."""
+Snapshot = Mapping[str, NDArray[Any]]
+"""A site's whole state as named arrays; opaque to everybody but the site."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A policy's answer.
+
+    Attributes:
+        chunk: float64 (k, d), the next k actions.
+        samples: float64 (m, k, d), one chunk for each ensemble member or sample, when the policy has them.
+        noise: float64 (d,), the policy's own noise scale for each action dimension, when it knows it.
+    """
+
+    chunk: Vector
+    samples: Vector | None = None
+    noise: Vector | None = None
+
+
+class RunnablePolicy(Protocol):
+    """A policy in memory, ours or anybody's: a black box is enough."""
+
+    spec: PolicySpec
+
+    def reset(self, seed: int) -> None:
+        """Forget the last episode; all randomness of the next one comes from `seed`."""
+
+    def act(self, observation: Observation) -> Action:
+        """Return the next chunk for one observation."""
+
+
+@dataclass(frozen=True)
+class SiteSpec:
+    """What a site is.
+
+    Attributes:
+        observation: streams a policy may read, with their widths.
+        action_low, action_high: float64 (d,) bounds; actions are clipped to them by the rollout.
+        rate_hz: control rate; one `step` is one control step.
+        phases: names in order; the site emits the event "phase/<name>" when one is first reached.
+        factors: named start factors with their full range; a start region is a share of each range about its middle.
+        horizon_steps: a try is over after this many steps.
+    """
+
+    name: str
+    task: str
+    criterion: str
+    embodiment: str
+    observation: dict[str, int]
+    action_low: Vector
+    action_high: Vector
+    rate_hz: float
+    phases: tuple[str, ...]
+    factors: dict[str, tuple[float, float]]
+    horizon_steps: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one control step brought.
+
+    Attributes:
+        observation: what the policy sees next.
+        signals: extra streams to log at this stamp ("contact/force": (3,)); never shown to the policy.
+        events: names of what happened in this step ("phase/grasp", "contact/lost").
+        success: the task's success criterion holds now.
+        t_ns: int64 ns on the site's clock, strictly increasing within a try.
+    """
+
+    observation: Observation
+    success: bool
+    t_ns: int
+    signals: Mapping[str, Vector] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
+
+
+class Site(Protocol):
+    """Where a policy acts: a simulator, or a real cell behind an adapter. Entry-point group `saqiya.sites`."""
+
+    spec: SiteSpec
+
+    def sample_start(self, seed: int, *, region: float = 1.0) -> Start:
+        """Draw a start from the middle `region` (0..1] of every factor's range; equal seeds give equal starts."""
+
+    def reset(self, start: Start) -> Step:
+        """Put the world at `start`; the returned step holds the first observation at the first stamp."""
+
+    def step(self, action: Vector) -> Step:
+        """Carry out one action, float64 (d,), within the bounds."""
+
+    def close(self) -> None:
+        """Free what the site holds."""
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A site whose state can be saved and put back. A real cell has none and gets a reset card instead."""
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole state."""
+
+    def restore(self, snapshot: Snapshot) -> Step:
+        """Put the state back; stepping on gives what it gave before, bit for bit."""
+
+
+class Operator(Protocol):
+    """Who corrects: a scripted expert, a person at a browser, a teleoperator."""
+
+    name: str
+
+    def act(self, observation: Observation) -> Vector | None:
+        """Return the operator's action, float64 (d,), or None when the operator does not act now."""
+
+
+@runtime_checkable
+class Demonstrable(Protocol):
+    """A site that brings a scripted expert of its own."""
+
+    def expert(self, seed: int) -> Operator:
+        """Return an operator for this very site object; it may look at what the policy cannot see."""
+
+
+@runtime_checkable
+class Renderable(Protocol):
+    """A site that can draw itself."""
+
+    def render(self, *, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the scene as uint8 (height, width, 3) RGB.
+
+        Raises:
+            SiteFault: no offscreen renderer works here.
+        """
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An episode inside a readable file that could not be used."""
+
+    key: str
+    reason: str
+    remedy: str
+
+
+class Format(Protocol):
+    """Bytes to episodes. Entry-point group `saqiya.formats`; the object is used without arguments."""
+
+    name: str
+
+    def sniff(self, path: Path) -> bool:
+        """Say whether `path` (file or folder) looks like this format, reading at most its first kilobytes."""
+
+    def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
+        """Yield every try in `path`, in a stable order.
+
+        Raises:
+            UnreadableLog: nothing in the file can be used.
+        """
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A format that can also write; reading back gives the same samples, stamps, dtypes, events and metadata."""
+
+    def write(self, episode: EpisodeLog, path: Path) -> None:
+        """Write one episode to `path`, which must not exist."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One span of an episode as a trainer sees it.
+
+    Attributes:
+        observation: float64 (t, D): the policy's observation streams side by side, in spec order.
+        action: float64 (t, d): the action to imitate at each step.
+        weight: float64 (t,): 0 where a step only gives context (not to be imitated).
+        episode: index of the episode, so that held-out splits go by episode.
+    """
+
+    observation: Vector
+    action: Vector
+    weight: Vector
+    episode: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trainer returns: a spec, named arrays (weights and normaliser) and figures such as held-out loss."""
+
+    spec: PolicySpec
+    tensors: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, float]
+
+
+class Trainer(Protocol):
+    """Turns lessons into a policy, and its stored arrays back into one. Entry-point group `saqiya.trainers`."""
+
+    name: str
+
+    def fit(
+        self,
+        lessons: Sequence[Lesson],
+        spec: PolicySpec,
+        *,
+        settings: Mapping[str, float],
+        seed: int,
+        progress: Progress,
+    ) -> Trained:
+        """Train from scratch; equal lessons, settings and seed give equal arrays on one machine."""
+
+    def load(self, spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> RunnablePolicy:
+        """Make the stored arrays act.
+
+        Raises:
+            PolicyUnreadable: arrays are missing or have wrong shapes.
+        """
+
+
+class FittedDetector(Protocol):
+    """A detector that knows what the policy was trained on."""
+
+    def score(self, streams: Mapping[str, Stream]) -> tuple[NDArray[np.int64], Vector]:
+        """Return stamps int64 (t,) and scores float64 (t,), higher is worse; a score never looks ahead."""
+
+
+class Detector(Protocol):
+    """A runtime failure signal. Entry-point group `saqiya.detectors`; the object is used without arguments."""
+
+    name: str
+    version: str
+
+    def fit(self, training: Sequence[Mapping[str, Stream]]) -> FittedDetector:
+        """Learn what is normal from the streams of the policy's training episodes."""
