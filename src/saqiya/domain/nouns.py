@@ -277,8 +277,7 @@ class Failure(Noun):
     Attributes:
         moment_ns: when it first looked wrong: the first alarm, else the last progress.
         phase: the last phase that was reached.
-        labels: words of the failure vocabulary, coarse first ("grasp_failure", "slip").
-        evidence: the numbers the labels rest on.
+        evidence: the numbers that triage's labels rest on.
     """
 
     kind: ClassVar[str] = "failure"
@@ -286,7 +285,6 @@ class Failure(Noun):
     alarms: tuple[str, ...]
     moment_ns: int
     phase: str
-    labels: tuple[str, ...]
     evidence: dict[str, float] = field(default_factory=dict)
 
 
