@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.nouns import PolicySpec
+from saqiya.domain.ids import PolicyId
+from saqiya.domain.nouns import Episode, PolicySpec, Source
 from saqiya.domain.streams import EpisodeLog, Start, Stream
 
 __all__ = [
@@ -25,11 +26,15 @@ __all__ = [
     "Progress",
     "Renderable",
     "Restorable",
+    "Roll",
+    "Rolled",
+    "Roller",
     "RunnablePolicy",
     "Site",
     "SiteSpec",
     "Snapshot",
     "Step",
+    "Takeover",
     "Trained",
     "Trainer",
     "Unread",
@@ -274,3 +279,51 @@ class Detector(Protocol):
 
     def fit(self, training: Sequence[Mapping[str, Stream]]) -> FittedDetector:
         """Learn what is normal from the streams of the policy's training episodes."""
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """How an operator enters a try: replay the logged actions, hand over at `step`, shortly before the failure.
+
+    Attributes:
+        actions: float64 (t, d), the executed actions of the failed try; replayed up to `step`.
+        step: the control step at which the operator takes over.
+        earlier: how many steps earlier each further attempt begins when the operator does not succeed.
+        attempts: how often to try.
+    """
+
+    actions: Vector
+    step: int
+    earlier: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Roll:
+    """One try to be run: its logical key, where it starts, and who acts.
+
+    A roll without a policy is a demonstration by the operator; with a policy and a takeover it is a correction.
+    """
+
+    key: str
+    start: Start
+    source: Source
+    policy: PolicyId | None = None
+    operator: str = ""
+    takeover: Takeover | None = None
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """What became of a roll: a stored episode, or the reason why there is none (a void, known before any outcome)."""
+
+    roll: Roll
+    episode: Episode | None
+    success: bool
+    human_steps: int = 0
+    takeovers: int = 0
+    void: str = ""
+
+
+Roller = Callable[[Sequence[Roll]], Iterable[Rolled]]
+"""Runs rolls at the scope's site, records and ingests each; a roll whose key is already an episode is not run again."""
