@@ -1,0 +1,1 @@
+"""Compare a candidate with the champion, and let only evidence ship it."""
