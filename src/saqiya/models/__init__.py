@@ -1,0 +1,1 @@
+"""Learned parts that several stages share."""

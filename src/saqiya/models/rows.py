@@ -1,0 +1,69 @@
+"""Streams at their own rates as one matrix: a row for each instant, holding what was known then and nothing later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.contracts import Vector
+from saqiya.domain.streams import Stream
+from saqiya.errors import InvalidEpisode, UsageError
+
+__all__ = ["EXECUTED", "OBSERVATION", "common_names", "side_by_side", "widths"]
+
+OBSERVATION = "observation/"
+EXECUTED = "action/executed"
+
+
+def common_names(episodes: Sequence[Mapping[str, Stream]], *, action: bool) -> tuple[str, ...]:
+    """Return the observation streams that every episode has, sorted, with the executed action last when asked for.
+
+    Raises:
+        UsageError: there is no episode, or no observation stream that all of them share.
+    """
+    if not episodes:
+        raise UsageError("there is no training episode to compare with", remedy="Give the policy's training episodes.")
+    shared = set.intersection(*(set(streams) for streams in episodes))
+    names = sorted(name for name in shared if name.startswith(OBSERVATION))
+    if not names:
+        raise UsageError(
+            "the training episodes share no observation stream", remedy=f"Name the streams {OBSERVATION}<name>."
+        )
+    if action and EXECUTED in shared:
+        names.append(EXECUTED)
+    return tuple(names)
+
+
+def widths(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[int, ...]:
+    """Return how many columns each named stream has in `side_by_side`."""
+    return tuple(int(np.prod(streams[name].values.shape[1:], dtype=np.int64)) for name in names)
+
+
+def side_by_side(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[NDArray[np.int64], Vector]:
+    """Lay the named streams side by side on the stamps of the last one, each with its latest value at that instant.
+
+    Returns:
+        Stamps int64 (t,) and rows float64 (t, D). Stamps before every stream has a value are left out.
+
+    Raises:
+        InvalidEpisode: a stream is missing, holds a value that is not finite, or no instant has them all.
+    """
+    missing = [name for name in names if name not in streams]
+    if missing:
+        raise InvalidEpisode(f"has no stream {', '.join(missing)}", remedy="Record what the training episodes have.")
+    chosen = [streams[name] for name in names]
+    stamps = chosen[-1].t_ns
+    first = max((int(stream.t_ns[0]) if stream.t_ns.size else np.iinfo(np.int64).max) for stream in chosen)
+    stamps = stamps[stamps >= first]
+    if not stamps.size:
+        raise InvalidEpisode(f"has no instant at which all of {', '.join(names)} are known")
+    columns = []
+    for name, stream in zip(names, chosen, strict=True):
+        latest = np.searchsorted(stream.t_ns, stamps, side="right") - 1
+        values = stream.values[latest].reshape(len(stamps), -1).astype(np.float64)
+        if not np.all(np.isfinite(values)):
+            raise InvalidEpisode(f"stream {name} holds a value that is not finite", remedy="Reject or repair the log.")
+        columns.append(values)
+    return stamps, np.concatenate(columns, axis=1)
