@@ -15,6 +15,7 @@
     │   ├── WorkspaceTooNew    it was written by a newer Saqiya
     │   ├── WorkspaceBusy      another turn runs in this scope
     │   ├── StorageFull        the disk has no room; what was committed before stays
+    │   ├── Erased             the bytes were erased on purpose; a tombstone says why
     │   └── Corrupt            bytes or rows do not match their hash
     ├── SiteFault              a site returned NaN, a wrong shape, or failed
     ├── Leakage                evaluation starts were found in training data
@@ -29,6 +30,7 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "Corrupt",
+    "Erased",
     "GuardRefusal",
     "InputError",
     "InvalidEpisode",
@@ -122,6 +124,10 @@ class WorkspaceBusy(WorkspaceError):
 
 class StorageFull(WorkspaceError):
     """Raised when the disk has no room; what was committed before stays good."""
+
+
+class Erased(WorkspaceError):
+    """Raised when bytes are asked for that were erased on purpose and left a tombstone."""
 
 
 class Corrupt(WorkspaceError):

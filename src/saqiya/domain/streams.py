@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from saqiya.errors import InvalidEpisode
 
 __all__ = ["Author", "EpisodeLog", "Event", "JsonValue", "Span", "Stamp", "Start", "Stream"]
 
-JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+if TYPE_CHECKING:
+    JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+else:
+    JsonValue = Any  # the catalog's codec reads annotations at run time and cannot follow a type that names itself
 
 
 class Stamp(StrEnum):

@@ -1,0 +1,338 @@
+"""The catalog: every noun as one row, and the references between them. A row is the only commit there is.
+
+House rules ask for one module of plain SQL per noun; nouns being append-only values, one generic table serves all of
+them instead: a new kind needs no SQL and no migration, lineage is two indexed columns, and `verify` is one loop. What
+would need a table of its own is state that changes (a queue's leases), and that is not a noun.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast, overload
+
+import sqlalchemy as sa
+
+from saqiya.domain.ids import Clock, Mint
+from saqiya.domain.nouns import NOUNS, Noun
+from saqiya.errors import Corrupt, Erased, UnknownId, UsageError
+from saqiya.stores.codec import SCHEME, canonical, decode, seal
+from saqiya.stores.database import BUSY_S, Database
+from saqiya.stores.objects import Objects
+from saqiya.stores.references import Reference, redirect, references
+from saqiya.stores.schema import nouns, object_refs, refs
+
+__all__ = ["Catalog"]
+
+N = TypeVar("N", bound=Noun)
+_CHUNK: Final = 500  # below every database's limit of parameters in one statement
+_SEEN_IN_NEAR_MATCHES: Final = 2000
+_SHORTEST_PART: Final = 4
+
+
+class Catalog:
+    """Nouns by id, by key, by kind and by what they refer to.
+
+    Attributes:
+        mint: makes ids for this site.
+    """
+
+    def __init__(
+        self, where: Path | str, *, objects: Objects, mint: Mint, clock: Clock, busy_s: float = BUSY_S
+    ) -> None:
+        """Open or make the catalog at a path or SQLAlchemy URL; `objects` is where digests must be found.
+
+        Raises:
+            WorkspaceTooNew, Corrupt, WorkspaceBusy, StorageFull: see `Database`.
+        """
+        self.database = Database(where, busy_s=busy_s)
+        self.mint = mint
+        self._objects = objects
+        self._clock = clock
+
+    def new_id(self, kind: str) -> str:
+        """Return a new id for a noun of `kind`."""
+        return self.mint.id(kind)
+
+    def put(self, noun: N, *, key: str) -> N:
+        """Store one noun; see `put_all`."""
+        return cast("N", self.put_all([(noun, key)])[0])
+
+    def put_all(self, batch: Sequence[tuple[Noun, str]]) -> list[Noun]:
+        """Store nouns under their logical keys in one transaction, and return them as stored, in order.
+
+        A key of its kind that is taken already keeps its first noun, which is returned in place of the new one; what
+        else in the batch refers to the new one's id is made to refer to the first's. So a step that runs twice stores
+        once. Nouns of a batch may refer to each other in any order.
+
+        Raises:
+            UnknownId: a reference names no noun, one of another kind, or an object that is not stored.
+            Erased: a reference names an object that was erased.
+            UsageError: a noun has no exact stored form, a key is empty, or an id is taken under another key.
+            StorageFull: no room; nothing of the batch is stored.
+            WorkspaceBusy: another process writes for too long.
+        """
+        for noun, key in batch:
+            _check(noun, key)
+        exact = [canonical(noun)[0] for noun, _ in batch]
+        keys = [key for _, key in batch]
+        with self.database.writing() as connection:
+            first = self._stored(connection, exact, keys)
+            instead: dict[str, str] = {}
+            for noun, key in zip(exact, keys, strict=True):
+                holder = first.setdefault((noun.kind, key), noun)
+                if holder.id != noun.id:
+                    instead[noun.id] = holder.id
+            result: list[Noun] = []
+            fresh: dict[tuple[str, str], Noun] = {}
+            for noun, key in zip(exact, keys, strict=True):
+                name = (noun.kind, key)
+                if first[name] is noun:
+                    fresh[name] = first[name] = redirect(noun, instead)
+                result.append(first[name])
+            if fresh:
+                self._insert(connection, fresh)
+        return result
+
+    @overload
+    def get(self, ref: str, kind: type[N]) -> N: ...
+    @overload
+    def get(self, ref: str, kind: None = None) -> Noun: ...
+    def get(self, ref: str, kind: type[Noun] | None = None) -> Noun:
+        """Return the noun with this id, logical key, or unique beginning or ending of an id (ids share beginnings).
+
+        Raises:
+            UnknownId: none answers, several do, or it is of another kind.
+        """
+        with self.database.reading() as connection:
+            for test in self._tests(ref):
+                query = sa.select(nouns).where(test).limit(6)
+                if kind is not None:
+                    query = query.where(nouns.c.kind == kind.kind)
+                rows = connection.execute(query).all()
+                if len(rows) == 1:
+                    return _noun(rows[0])
+                if rows:
+                    raise UnknownId(
+                        f"{ref!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
+                        remedy="Give more of the id",
+                    )
+            raise self._unknown(connection, ref, kind)
+
+    @overload
+    def by_key(self, kind: type[N], key: str) -> N | None: ...
+    @overload
+    def by_key(self, kind: str, key: str) -> Noun | None: ...
+    def by_key(self, kind: type[Noun] | str, key: str) -> Noun | None:
+        """Return the noun of a kind (class or name) under its logical key, or None."""
+        name = kind if isinstance(kind, str) else kind.kind
+        with self.database.reading() as connection:
+            row = connection.execute(sa.select(nouns).where(nouns.c.kind == name, nouns.c.key == key)).first()
+        return _noun(row) if row else None
+
+    def has(self, kind: type[Noun] | str, key: str) -> bool:
+        """Say whether a noun of this kind is stored under this key."""
+        name = kind if isinstance(kind, str) else kind.kind
+        with self.database.reading() as connection:
+            query = sa.select(nouns.c.id).where(nouns.c.kind == name, nouns.c.key == key)
+            return connection.execute(query).first() is not None
+
+    def all(self, kind: type[N]) -> list[N]:
+        """Return every noun of a class, in the order they were stored."""
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
+        return cast("list[N]", [_noun(row) for row in rows])
+
+    def last(self, kind: type[N]) -> N | None:
+        """Return the noun of a class that was stored last, or None."""
+        newest = (nouns.c.created_ns.desc(), nouns.c.id.desc())
+        with self.database.reading() as connection:
+            row = connection.execute(
+                sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*newest).limit(1)
+            ).first()
+        return cast("N", _noun(row)) if row else None
+
+    def referring(self, target: str, kind: type[N]) -> list[N]:
+        """Return the nouns of a class that refer to the noun or object `target`, in the order they were stored."""
+        sources = sa.union(
+            sa.select(refs.c.source).where(refs.c.target == target),
+            sa.select(object_refs.c.source).where(object_refs.c.digest == target),
+        )
+        query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.id.in_(sources)).order_by(*_ORDER)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return cast("list[N]", [_noun(row) for row in rows])
+
+    def key_of(self, noun_id: str) -> str:
+        """Return the logical key a noun was stored under.
+
+        Raises:
+            UnknownId: no noun has this id.
+        """
+        with self.database.reading() as connection:
+            key = connection.execute(sa.select(nouns.c.key).where(nouns.c.id == noun_id)).scalar()
+            if key is None:
+                raise self._unknown(connection, noun_id, None)
+        return str(key)
+
+    def count(self) -> dict[str, int]:
+        """Return how many nouns there are of every kind that has any."""
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(nouns.c.kind, sa.func.count()).group_by(nouns.c.kind)).all()
+        return dict(sorted((row[0], row[1]) for row in rows))
+
+    def object_path(self, digest: str) -> Path:
+        """Return where an object's bytes lie, unless they were erased: the one door for whoever loads them.
+
+        Raises:
+            Erased: a tombstone stands for the object, whether or not its bytes are still here.
+            Corrupt: the bytes are missing.
+        """
+        with self.database.reading() as connection:
+            _refuse_erased(connection, [digest])
+        return self._objects.path(digest)
+
+    def close(self) -> None:
+        """Close every connection to the database."""
+        self.database.close()
+
+    def _stored(
+        self, connection: sa.Connection, batch: Iterable[Noun], keys: Iterable[str]
+    ) -> dict[tuple[str, str], Noun]:
+        wanted: dict[str, set[str]] = {}
+        for noun, key in zip(batch, keys, strict=True):
+            wanted.setdefault(noun.kind, set()).add(key)
+        found: dict[tuple[str, str], Noun] = {}
+        for kind, names in wanted.items():
+            for part in _chunks(sorted(names)):
+                query = sa.select(nouns).where(nouns.c.kind == kind, nouns.c.key.in_(part))
+                found.update({(kind, row.key): _noun(row) for row in connection.execute(query)})
+        return found
+
+    def _insert(self, connection: sa.Connection, fresh: Mapping[tuple[str, str], Noun]) -> None:
+        newest = connection.execute(sa.select(sa.func.max(nouns.c.created_ns))).scalar() or 0
+        created_ns = max(self._clock(), newest + 1)
+        kinds = {noun.id: noun.kind for noun in fresh.values()}
+        if len(kinds) != len(fresh):
+            raise UsageError("two nouns of the batch have the same id", remedy="Take each id from `new_id`")
+        taken = _kinds(connection, kinds)
+        if taken:
+            raise UsageError(
+                "the id is taken by a noun under another key", subject=min(taken), remedy="Take each id from `new_id`"
+            )
+        links: list[tuple[str, Reference]] = [
+            (noun.id, reference) for noun in fresh.values() for reference in references(noun)
+        ]
+        kinds |= _kinds(connection, {link.target for _, link in links if link.kind != "object"} - set(kinds))
+        _check_targets(links, kinds)
+        digests = {link.target for _, link in links if link.kind == "object"}
+        _refuse_erased(connection, sorted(digests))
+        for digest in sorted(digests):
+            if not self._objects.has(digest):
+                raise UnknownId("no such object is stored", subject=digest, remedy="Put the bytes first, then the noun")
+        rows = [_row(noun, key, created_ns + place) for place, ((_, key), noun) in enumerate(fresh.items())]
+        connection.execute(sa.insert(nouns), rows)
+        for table, column, wanted in ((refs, "target", False), (object_refs, "digest", True)):
+            found = [
+                {"source": source, "field": link.field, column: link.target}
+                for source, link in links
+                if (link.kind == "object") is wanted
+            ]
+            if found:
+                connection.execute(sa.insert(table), found)
+
+    def _tests(self, ref: str) -> list[sa.ColumnElement[bool]]:
+        tests: list[sa.ColumnElement[bool]] = [nouns.c.id == ref, nouns.c.key == ref]
+        if len(ref) >= _SHORTEST_PART:
+            size = len(ref)
+            tests.append(sa.or_(sa.func.substr(nouns.c.id, 1, size) == ref, sa.func.substr(nouns.c.id, -size) == ref))
+        return tests
+
+    def _unknown(self, connection: sa.Connection, ref: str, kind: type[Noun] | None) -> UnknownId:
+        query = sa.select(nouns.c.id, nouns.c.key, nouns.c.kind).order_by(nouns.c.created_ns.desc())
+        rows = connection.execute(query.limit(_SEEN_IN_NEAR_MATCHES)).all()
+        other = next((row for row in rows if ref in (row.id, row.key)), None)
+        if kind is not None and other is not None:
+            return UnknownId(f"this is a {other.kind}, not a {kind.kind}", subject=ref, remedy=f"Give a {kind.kind}")
+        names = [name for row in rows if kind is None or row.kind == kind.kind for name in (row.id, row.key)]
+        near = difflib.get_close_matches(ref, names, n=3, cutoff=0.5)
+        return UnknownId(
+            f"no {kind.kind if kind else 'noun'} has this id or key",
+            subject=ref,
+            remedy=f"Did you mean {', '.join(near)}?" if near else "`saqiya status` shows what there is",
+        )
+
+
+_ORDER: Final = (nouns.c.created_ns, nouns.c.id)
+
+
+def _check(noun: Noun, key: str) -> None:
+    if NOUNS.get(noun.kind) is not type(noun):
+        raise UsageError(f"{type(noun).__name__} is not a kind of noun", remedy="Declare it in domain/nouns.py")
+    if not key or "\0" in key or not noun.id or "\0" in noun.id:
+        raise UsageError(
+            "a noun needs an id and a key without NUL", subject=noun.kind, remedy="Name what it was made from"
+        )
+
+
+def _row(noun: Noun, key: str, created_ns: int) -> dict[str, Any]:
+    _, payload = canonical(noun)
+    return {
+        "id": noun.id,
+        "kind": noun.kind,
+        "key": key,
+        "created_ns": created_ns,
+        "scheme": SCHEME,
+        "payload": payload,
+        "seal": seal(kind=noun.kind, key=key, scheme=SCHEME, created_ns=created_ns, payload=payload),
+    }
+
+
+def _noun(row: sa.Row[Any]) -> Noun:
+    expected = seal(kind=row.kind, key=row.key, scheme=row.scheme, created_ns=row.created_ns, payload=row.payload)
+    if expected != row.seal:
+        raise Corrupt(
+            f"this {row.kind} was changed after it was stored",
+            subject=row.id,
+            remedy="Run `saqiya verify` and restore the catalog from a backup",
+        )
+    return decode(row.kind, row.scheme, row.payload)
+
+
+def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (items[first : first + _CHUNK] for first in range(0, len(items), _CHUNK))
+
+
+def _kinds(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in _chunks(sorted(ids)):
+        rows = connection.execute(sa.select(nouns.c.id, nouns.c.kind).where(nouns.c.id.in_(part)))
+        found.update({row.id: row.kind for row in rows})
+    return found
+
+
+def _check_targets(links: Iterable[tuple[str, Reference]], kinds: Mapping[str, str]) -> None:
+    for source, link in links:
+        if link.kind == "object":
+            continue
+        if link.target not in kinds:
+            raise UnknownId(
+                f"{source} refers to it in {link.field!r}, and it is not stored",
+                subject=link.target,
+                remedy="Store it first, or in the same batch",
+            )
+        if link.kind not in ("", kinds[link.target]):
+            raise UnknownId(
+                f"{source} refers to it in {link.field!r} as a {link.kind}, and it is a {kinds[link.target]}",
+                subject=link.target,
+                remedy=f"Give a {link.kind}",
+            )
+
+
+def _refuse_erased(connection: sa.Connection, digests: Sequence[str]) -> None:
+    """Refuse objects under a tombstone: a tombstone's logical key is the digest it stands for."""
+    for part in _chunks(digests):
+        query = sa.select(nouns.c.key).where(nouns.c.kind == "tombstone", nouns.c.key.in_(part))
+        for row in connection.execute(query):
+            raise Erased("its bytes were erased on purpose", subject=row.key, remedy="Leave out what was made from it")

@@ -1,0 +1,168 @@
+"""The SQL database under the catalog: transactions, migrations, and every way it can fail in Saqiya's own words.
+
+SQLite runs in WAL mode with `synchronous=FULL`: in WAL `NORMAL` may lose the last commits in a power cut, and a
+catalog row is the only commit there is. One writer at a time (BEGIN IMMEDIATE; on PostgreSQL a table lock that readers
+do not feel), so what a writer has looked up cannot change before it commits; readers never wait.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from saqiya.errors import Corrupt, SaqiyaError, StorageFull, WorkspaceBusy, WorkspaceError, WorkspaceTooNew
+from saqiya.stores.schema import REVISIONS
+
+__all__ = ["BUSY_S", "Database"]
+
+BUSY_S: Final = 30.0
+_NO_ROOM: Final = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,  # SQLite says FULL for ENOSPC only; a quota or file size limit arrives here
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+}
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_databases: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
+
+
+class Database:
+    """A catalog database at the newest revision; opening it migrates it."""
+
+    def __init__(self, where: Path | str, *, busy_s: float = BUSY_S) -> None:
+        """Open or make the database at a path or SQLAlchemy URL.
+
+        Raises:
+            WorkspaceTooNew: a newer Saqiya migrated it.
+            Corrupt: it is not a database, or a damaged one.
+            WorkspaceBusy: another process writes for longer than `busy_s`.
+            StorageFull: no room.
+        """
+        url = sa.make_url(where) if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
+        self.subject = where.name if isinstance(where, Path) else sa.make_url(url).render_as_string()
+        self._busy_s = busy_s
+        self.engine = sa.create_engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", self._tune)
+        sa.event.listen(self.engine, "begin", self._begin)
+        _databases.add(self)
+        self._migrate()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the catalog and changes nothing."""
+        with self._errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that no other writer overlaps; it commits on leaving, or not at all."""
+        with (
+            self._errors(),
+            self.engine.connect().execution_options(saqiya_writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._errors():
+            self.engine.dispose()
+
+    def _tune(self, connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, see _begin
+        for pragma in (
+            f"busy_timeout={int(self._busy_s * 1000)}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    def _begin(self, connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("saqiya_writes", False)
+        if self.is_sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        elif writes and sa.inspect(connection).has_table("nouns"):
+            connection.exec_driver_sql("LOCK TABLE nouns IN SHARE ROW EXCLUSIVE MODE")
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+    def _migrate(self) -> None:
+        with self.reading() as connection:
+            found = self._revision(connection)
+        if found is not None and found not in REVISIONS:
+            raise WorkspaceTooNew(
+                f"the catalog is at revision {found}, this Saqiya knows up to {REVISIONS[-1]}",
+                subject=self.subject,
+                remedy="Use the Saqiya that wrote it, or a newer one",
+            )
+        if found == REVISIONS[-1]:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        with self.writing() as connection:  # a process that came second finds the work done
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            raise self._translated(error) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> SaqiyaError:
+        cause = getattr(error, "orig", None) or error
+        code = getattr(cause, "sqlite_errorcode", None) or 0
+        base, text = code & 0xFF, str(cause)
+        if code in _NO_ROOM or base == sqlite3.SQLITE_FULL:
+            return StorageFull(
+                f"no room to write ({text})",
+                subject=self.subject,
+                remedy="Free some space and repeat the command; what was committed before is safe",
+            )
+        if base in _BUSY:
+            return WorkspaceBusy(
+                f"another process has been writing for more than {self._busy_s:g} s",
+                subject=self.subject,
+                remedy="Wait for it, or end it, then repeat the command",
+            )
+        if base in _DAMAGED or "decode to UTF-8" in text or isinstance(cause, UnicodeDecodeError):
+            return Corrupt(
+                f"the database file is damaged ({text})",
+                subject=self.subject,
+                remedy="Bring it back from a backup; objects/ is not touched",
+            )
+        return WorkspaceError(
+            f"the database refused ({text})",
+            subject=self.subject,
+            remedy="Check that it can be reached and written, then repeat the command",
+        )
+
+
+def _forget_connections() -> None:
+    for database in list(_databases):
+        database.engine.dispose(close=False)
+
+
+# A forked child must not use, nor close, the connections of its parent.
+os.register_at_fork(after_in_child=_forget_connections)

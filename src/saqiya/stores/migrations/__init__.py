@@ -1,0 +1,1 @@
+"""The catalog's migrations, run by `stores.database` when a catalog is opened."""

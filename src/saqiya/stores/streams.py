@@ -1,0 +1,172 @@
+"""An episode's streams as one safetensors object, and back without a copy.
+
+Each stream is two arrays, `<stream>/t_ns` and `<stream>/values`; clock, stamp, unit and fields of all streams sit in
+one metadata entry as canonical JSON, because the order of several entries is not fixed. Equal streams give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.streams import Stamp, Stream
+from saqiya.errors import Corrupt, InvalidEpisode
+from saqiya.stores.disk import disk_errors
+
+__all__ = ["Streams", "encode", "load"]
+
+_METADATA: Final = "saqiya.streams"
+_VERSION: Final = 1
+_DTYPES: Final = {
+    "BOOL": "?", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "<u1", "U16": "<u2", "U32": "<u4",
+    "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
+}  # fmt: skip
+_KNOWN: Final = {np.dtype(code) for code in _DTYPES.values()}
+_HEADER_BYTES: Final = 100_000_000  # the format's own limit
+_MAPPED_BYTES: Final = 1 << 20  # below this a read is quicker than a mapping, and holds no file descriptor
+
+
+class _About(msgspec.Struct):
+    clock: str
+    stamp: Stamp
+    unit: str
+    fields: tuple[str, ...]
+
+
+class _Header(msgspec.Struct):
+    version: int
+    streams: dict[str, _About]
+
+
+class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+def encode(streams: Mapping[str, Stream]) -> bytes:
+    """Return `streams` as safetensors bytes, the same bytes for equal streams in any order.
+
+    Raises:
+        InvalidEpisode: an array's dtype has no place in safetensors (text, objects, complex numbers, dates).
+    """
+    from safetensors.numpy import save
+
+    arrays: dict[str, NDArray[Any]] = {}
+    about: dict[str, object] = {}
+    for name, stream in sorted(streams.items()):
+        dtype = stream.values.dtype.newbyteorder("<")
+        if dtype not in _KNOWN:
+            raise InvalidEpisode(
+                f"values of dtype {stream.values.dtype} cannot be stored",
+                subject=name,
+                remedy="Use booleans, integers or floats of at most 64 bits; text belongs into events",
+            )
+        arrays[f"{name}/t_ns"] = np.ascontiguousarray(stream.t_ns)
+        arrays[f"{name}/values"] = np.ascontiguousarray(stream.values, dtype=dtype)
+        about[name] = {
+            "clock": stream.clock,
+            "stamp": str(stream.stamp),
+            "unit": stream.unit,
+            "fields": list(stream.fields),
+        }
+    header = json.dumps({"version": _VERSION, "streams": about}, sort_keys=True, separators=(",", ":"))
+    return bytes(save(arrays, metadata={_METADATA: header}))
+
+
+def load(path: Path) -> Streams:
+    """Open a streams object; arrays are views of the file and cannot be written.
+
+    Raises:
+        Corrupt: the file is not a streams object, or its header lies about its bytes.
+    """
+    with disk_errors(path), path.open("rb") as file:
+        size = path.stat().st_size
+        mapped = size >= _MAPPED_BYTES
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if mapped else file.read())
+    return Streams(data, str(path))
+
+
+class Streams(Mapping[str, Stream]):
+    """Streams by name; each is made when it is first asked for."""
+
+    def __init__(self, data: memoryview, subject: str) -> None:
+        """Read the header of `data` and check every claim in it; `subject` names the file in errors."""
+        self._subject = subject
+        start, tensors, header = self._header(data)
+        self._body = data[start:]
+        self._tensors = tensors
+        self._about = header.streams
+        self._made: dict[str, Stream] = {}
+        for name in self._about:
+            for part in ("t_ns", "values"):
+                if f"{name}/{part}" not in tensors:
+                    raise self._lie(f"stream {name!r} has no {part}")
+        for name, tensor in tensors.items():
+            self._check(name, tensor)
+
+    def __getitem__(self, name: str) -> Stream:
+        stream = self._made.get(name)
+        if stream is None:
+            about = self._about[name]
+            try:
+                stream = Stream(
+                    t_ns=self._array(f"{name}/t_ns"),
+                    values=self._array(f"{name}/values"),
+                    clock=about.clock,
+                    stamp=about.stamp,
+                    unit=about.unit,
+                    fields=about.fields,
+                )
+            except InvalidEpisode as error:
+                raise self._lie(f"stream {name!r}: {error.what}") from error
+            self._made[name] = stream
+        return stream
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._about)
+
+    def __len__(self) -> int:
+        return len(self._about)
+
+    def _lie(self, what: str) -> Corrupt:
+        return Corrupt(what, subject=self._subject, remedy="Run `saqiya verify`, and bring the file back from a backup")
+
+    def _header(self, data: memoryview) -> tuple[int, dict[str, _Tensor], _Header]:
+        if len(data) < 8:
+            raise self._lie("too short for a streams object")
+        length = int.from_bytes(data[:8], "little")
+        if length > min(_HEADER_BYTES, len(data) - 8):
+            raise self._lie("the header is longer than the file")
+        try:
+            raw = msgspec.json.decode(data[8 : 8 + length], type=dict[str, msgspec.Raw])
+            metadata = msgspec.json.decode(raw.pop("__metadata__", b"{}"), type=dict[str, str])
+            tensors = {name: msgspec.json.decode(value, type=_Tensor) for name, value in raw.items()}
+            header = msgspec.json.decode(metadata.get(_METADATA, ""), type=_Header)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise self._lie(f"the header cannot be read ({error})") from error
+        if header.version > _VERSION:
+            raise self._lie(f"written in streams version {header.version}, this Saqiya knows {_VERSION}")
+        return 8 + length, tensors, header
+
+    def _check(self, name: str, tensor: _Tensor) -> None:
+        start, end = tensor.data_offsets
+        if tensor.dtype not in _DTYPES:
+            raise self._lie(f"array {name!r} has the unknown dtype {tensor.dtype[:20]!r}")
+        expected = math.prod(tensor.shape) * np.dtype(_DTYPES[tensor.dtype]).itemsize
+        negative = any(side < 0 for side in tensor.shape)
+        if negative or len(tensor.shape) > 32 or not 0 <= start <= end <= len(self._body) or end - start != expected:
+            raise self._lie(f"array {name!r} does not fit its place in the file")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        tensor = self._tensors[name]
+        start, end = tensor.data_offsets
+        return np.frombuffer(self._body[start:end], dtype=_DTYPES[tensor.dtype]).reshape(tensor.shape)

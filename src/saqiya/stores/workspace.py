@@ -1,0 +1,188 @@
+"""A workspace: one folder with the catalog, the objects, the spool of recordings and all that can be rebuilt.
+
+workspace.json   format and site, written last: a folder without it is not a workspace
+catalog.sqlite   the nouns            objects/   the bytes
+spool/           recordings that wait to be ingested
+derived/         indexes and caches; deleting it loses nothing
+locks/           one file a scope, held while a turn runs
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from saqiya.domain.ids import Clock, Mint
+from saqiya.domain.nouns import Episode
+from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
+from saqiya.stores import streams
+from saqiya.stores.catalog import Catalog
+from saqiya.stores.disk import disk_errors, replace_file
+from saqiya.stores.objects import Objects
+
+__all__ = ["Workspace"]
+
+_FORMAT: Final = 1
+_SITE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+_held: Final[set[int]] = set()
+
+
+class _Facts(msgspec.Struct):
+    format: int
+    site: str = ""
+
+
+class _Holder(msgspec.Struct):
+    pid: int
+    scope: str
+    since_ns: int
+
+
+class Workspace:
+    """An open workspace. Time and randomness come from whoever opens it.
+
+    Attributes:
+        root, spool, derived: its folders.
+        site: the name that every id made here carries.
+        objects, catalog: the two truths.
+    """
+
+    def __init__(self, root: Path, *, site: str, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+        """Open the parts under `root`; use `create` or `open`."""
+        self.root = root
+        self.site = site
+        self.spool, self.derived, self._locks = root / "spool", root / "derived", root / "locks"
+        with disk_errors(root):
+            for folder in (self.spool, self.derived, self._locks):
+                folder.mkdir(parents=True, exist_ok=True)
+        self.objects = Objects(root / "objects")
+        self.catalog = Catalog(
+            root / "catalog.sqlite", objects=self.objects, mint=Mint(site, clock, entropy), clock=clock
+        )
+        self._clock = clock
+
+    @classmethod
+    def create(cls, root: Path, *, site: str, clock: Clock, entropy: Callable[[int], bytes]) -> Workspace:
+        """Make a workspace in `root` (made if missing) for a site, and open it.
+
+        Raises:
+            UsageError: there is one already, or the site's name does not fit into an id.
+            StorageFull: no room.
+        """
+        if not _SITE.fullmatch(site):
+            raise UsageError(
+                f"{site[:40]!r} cannot name a site",
+                remedy="Use at most 32 lower-case letters, digits, dots, dashes or underscores",
+            )
+        if (root / "workspace.json").exists():
+            raise UsageError(
+                "there is a workspace already", subject=str(root), remedy="Open it, or choose another folder"
+            )
+        made = cls(root, site=site, clock=clock, entropy=entropy)
+        replace_file(root / "workspace.json", json.dumps({"format": _FORMAT, "site": site}).encode())
+        return made
+
+    @classmethod
+    def open(cls, root: Path, *, clock: Clock, entropy: Callable[[int], bytes]) -> Workspace:
+        """Open the workspace in `root`.
+
+        Raises:
+            NoWorkspace: there is none.
+            WorkspaceTooNew: a newer Saqiya made it.
+            Corrupt: its facts or its catalog cannot be read.
+        """
+        path = root / "workspace.json"
+        if not path.is_file():
+            raise NoWorkspace("there is no workspace here", subject=str(root), remedy="Make one with `saqiya init`")
+        try:
+            with disk_errors(path):
+                facts = msgspec.json.decode(path.read_bytes(), type=_Facts)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Corrupt(
+                f"cannot be read ({error})", subject=str(path), remedy='It should read {"format": 1, "site": "<name>"}'
+            ) from error
+        if facts.format > _FORMAT:
+            raise WorkspaceTooNew(
+                f"the workspace has format {facts.format}, this Saqiya knows up to {_FORMAT}",
+                subject=str(root),
+                remedy="Use the Saqiya that made it, or a newer one",
+            )
+        if not _SITE.fullmatch(facts.site):
+            raise Corrupt(
+                f"{facts.site[:40]!r} cannot name a site", subject=str(path), remedy="Put the site's name back"
+            )
+        return cls(root, site=facts.site, clock=clock, entropy=entropy)
+
+    def streams(self, episode: Episode) -> streams.Streams:
+        """Open an episode's streams; each is read when it is asked for.
+
+        Raises:
+            Erased: the episode's bytes were erased on purpose.
+            Corrupt: they are missing or damaged.
+        """
+        return streams.load(self.catalog.object_path(episode.streams))
+
+    @contextmanager
+    def lock(self, scope: str) -> Iterator[None]:
+        """Hold `scope` for this process; the lock ends with the block or the process, whatever ends it.
+
+        Raises:
+            WorkspaceBusy: another process, or this one, holds it: with its pid and since when.
+        """
+        path = self._locks / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
+        with disk_errors(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        _held.add(handle)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _busy(os.pread(handle, 4096, 0), scope) from error
+            holder = _Holder(pid=os.getpid(), scope=scope, since_ns=self._clock())
+            with disk_errors(path):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, msgspec.json.encode(holder), 0)
+            yield
+        finally:
+            _held.discard(handle)
+            os.close(handle)
+
+    def close(self) -> None:
+        """Close the catalog's connections."""
+        self.catalog.close()
+
+
+def _busy(facts: bytes, scope: str) -> WorkspaceBusy:
+    try:
+        holder = msgspec.json.decode(facts, type=_Holder)
+        who = f"process {holder.pid} holds it since {_utc(holder.since_ns)}"
+    except msgspec.MsgspecError:  # the holder has not written its name yet
+        who = "another process has just taken it"
+    return WorkspaceBusy(
+        who, subject=f"scope {scope!r}", remedy="Wait for it, or end that process, then repeat the command"
+    )
+
+
+def _utc(t_ns: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(t_ns / 1e9, UTC).isoformat(timespec="seconds")
+
+
+def _let_go() -> None:
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+# flock belongs to the open file, which a forked child shares: without this a child would hold the lock past its parent.
+os.register_at_fork(after_in_child=_let_go)
