@@ -1,0 +1,51 @@
+"""What a black-box policy's training data did not show, in bits: how far an episode's states lie from known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from saqiya.domain.streams import Stream
+from saqiya.errors import UsageError
+from saqiya.measure.bits import Bits
+from saqiya.models.nearest import Neighbours, neighbours_of
+from saqiya.models.scaling import RESOLUTION_SHARE
+
+__all__ = ["METHOD", "StateSpace", "state_space"]
+
+METHOD = "state_surprisal"
+
+
+@dataclass(frozen=True)
+class StateSpace:
+    """The observations of training episodes, and how far apart two tries usually lie in them."""
+
+    known: Neighbours
+    spacing: float
+
+    def bits(self, streams: Mapping[str, Stream]) -> Bits:
+        """Measure an episode's state surprisal: the sum over steps of max(0, log2(nearest distance / usual distance)).
+
+        A state no farther from the data than tries lie from one another brings nothing; each doubling brings one bit.
+        Differences below the sensors' resolution are not counted.
+
+        Raises:
+            InvalidEpisode: an observation stream is missing or not finite.
+        """
+        _, distance = self.known.distances(streams, k=1)
+        per_step = np.maximum(0.0, np.log2((distance + RESOLUTION_SHARE) / (self.spacing + RESOLUTION_SHARE)))
+        return Bits(METHOD, float(per_step.sum()), per_step)
+
+
+def state_space(training: Sequence[Mapping[str, Stream]]) -> StateSpace:
+    """Learn the state space of a policy's training episodes.
+
+    Raises:
+        UsageError: fewer than two episodes: the usual distance between tries is unknown.
+    """
+    if len(training) < 2:
+        raise UsageError("fewer than two training episodes", remedy="State surprisal compares tries: give two or more.")
+    known = neighbours_of(training, action=False)
+    return StateSpace(known, known.spacing())
