@@ -1,0 +1,1 @@
+"""Where a policy acts: simulators and adapters for real cells."""

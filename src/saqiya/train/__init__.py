@@ -1,0 +1,1 @@
+"""From a dataset version to a policy: trainers, and the shell that stores what they make."""

@@ -1,0 +1,102 @@
+"""`ridge`: an ensemble of random-feature ridge regressions, in closed form, with numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained, Vector
+from saqiya.domain.nouns import PolicySpec
+from saqiya.models.ensemble import Ensemble, EnsemblePolicy, read_ensemble
+from saqiya.models.normaliser import RESOLUTION, fit_normaliser
+from saqiya.train.samples import Setting, episode_counts, finished, samples_of, settled
+
+__all__ = ["Ridge"]
+
+_SETTINGS: dict[str, Setting] = {
+    "members": (4, 2, 64),
+    "features": (256, 8, 4096),
+    "penalty": (1e-4, 1e-9, 10.0),
+    "resolution": (RESOLUTION, 1e-9, 1.0),
+}
+
+
+class Ridge:
+    """Random ReLU features and a ridge regression on top, for each of a few bootstrap members.
+
+    Random features after Rahimi and Recht (2007), with ReLU in place of the cosine, so that a stored policy is a
+    network of one hidden layer and acts through the same forward pass as `ensemble`. Members differ by their features
+    and by which episodes they drew.
+
+    Settings: `members`, `features` of each member, `penalty` (share of the mean feature power), `resolution` (least
+    scale of a channel, in its own unit).
+    """
+
+    name = "ridge"
+
+    def fit(
+        self,
+        lessons: Sequence[Lesson],
+        spec: PolicySpec,
+        *,
+        settings: Mapping[str, float],
+        seed: int,
+        progress: Progress,
+    ) -> Trained:
+        """Fit every member in closed form; steps of weight 0 change nothing at all.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+            InvalidEpisode: lessons do not fit the spec, or fewer than two episodes are left.
+        """
+        values = settled(settings, _SETTINGS, trainer=self.name)
+        members, resolution = int(values["members"]), values["resolution"]
+        samples = samples_of(lessons, spec)
+        rng = np.random.default_rng(seed)
+        counts = episode_counts(samples.episodes_n, members, rng)
+        reads = fit_normaliser(samples.observation, samples.weight, resolution=resolution)
+        writes = fit_normaliser(samples.chunk[:, 0], samples.weight, resolution=resolution)
+        inputs = reads.apply(samples.observation)
+        target = writes.apply(samples.chunk).reshape(len(inputs), -1)
+        layers = []
+        for member in range(members):
+            weight = samples.weight * counts[member][samples.episode]
+            layers.append(_solve(inputs, target, weight, (int(values["features"]), values["penalty"]), rng))
+            progress("train", member + 1, members)
+        stacked = [np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)]
+        blank = np.zeros(spec.action)
+        ensemble = Ensemble(
+            reads, writes, (stacked[0], stacked[2]), (stacked[1][:, None, :], stacked[3][:, None, :]), blank
+        )
+        return finished(ensemble, spec, samples, counts > 0, resolution)
+
+    def load(self, spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> RunnablePolicy:
+        """Make the stored arrays act.
+
+        Raises:
+            PolicyUnreadable: arrays are missing or have wrong shapes.
+        """
+        return EnsemblePolicy(spec, read_ensemble(spec, tensors))
+
+
+def _solve(
+    inputs: Vector, target: Vector, weight: Vector, shape: tuple[int, float], rng: np.random.Generator
+) -> tuple[Vector, Vector, Vector, Vector]:
+    """Return hidden weight (D, F), hidden bias (F,), output weight (F, o) and output bias (o,) of one member."""
+    features, penalty = shape
+    width = inputs.shape[1]
+    hidden = rng.normal(size=(width, features)) / np.sqrt(width)
+    # A kink for each feature near where the data lie.
+    shift = rng.uniform(-2.0, 2.0, features)
+    kept = weight > 0
+    share = weight[kept] / weight[kept].sum()
+    lifted = np.maximum(inputs[kept] @ hidden + shift, 0.0)
+    middle, aim = share @ lifted, share @ target[kept]
+    centred = lifted - middle
+    gram = centred.T @ (share[:, None] * centred)
+    gram[np.diag_indices(features)] += penalty * np.trace(gram) / features
+    out = np.linalg.solve(gram, centred.T @ (share[:, None] * (target[kept] - aim)))
+    return hidden, shift, out, aim - middle @ out
