@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 __all__ = [
+    "AlarmId",
     "CalibrationId",
     "Clock",
     "CorrectionRequestId",
@@ -46,6 +47,7 @@ NounId = Annotated[str, Ref("")]
 RecordingId = Annotated[str, Ref("recording")]
 EpisodeId = Annotated[str, Ref("episode")]
 CalibrationId = Annotated[str, Ref("calibration")]
+AlarmId = Annotated[str, Ref("alarm")]
 FailureId = Annotated[str, Ref("failure")]
 FailureModeId = Annotated[str, Ref("failure_mode")]
 CorrectionRequestId = Annotated[str, Ref("correction_request")]

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from saqiya.domain.ids import (
+    AlarmId,
     CalibrationId,
     CorrectionRequestId,
     DatasetVersionId,
@@ -282,7 +283,7 @@ class Failure(Noun):
 
     kind: ClassVar[str] = "failure"
     episode: EpisodeId
-    alarms: tuple[str, ...]
+    alarms: tuple[AlarmId, ...]
     moment_ns: int
     phase: str
     evidence: dict[str, float] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from saqiya.stores.objects import Objects
 from saqiya.stores.references import Reference, redirect, references
 from saqiya.stores.schema import nouns, object_refs, refs
 
-__all__ = ["Catalog"]
+__all__ = ["Catalog", "noun_of"]
 
 N = TypeVar("N", bound=Noun)
 _CHUNK: Final = 500  # below every database's limit of parameters in one statement
@@ -112,7 +112,7 @@ class Catalog:
                     query = query.where(nouns.c.kind == kind.kind)
                 rows = connection.execute(query).all()
                 if len(rows) == 1:
-                    return _noun(rows[0])
+                    return noun_of(rows[0])
                 if rows:
                     raise UnknownId(
                         f"{ref!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
@@ -129,7 +129,7 @@ class Catalog:
         name = kind if isinstance(kind, str) else kind.kind
         with self.database.reading() as connection:
             row = connection.execute(sa.select(nouns).where(nouns.c.kind == name, nouns.c.key == key)).first()
-        return _noun(row) if row else None
+        return noun_of(row) if row else None
 
     def has(self, kind: type[Noun] | str, key: str) -> bool:
         """Say whether a noun of this kind is stored under this key."""
@@ -142,7 +142,7 @@ class Catalog:
         """Return every noun of a class, in the order they were stored."""
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
-        return cast("list[N]", [_noun(row) for row in rows])
+        return cast("list[N]", [noun_of(row) for row in rows])
 
     def last(self, kind: type[N]) -> N | None:
         """Return the noun of a class that was stored last, or None."""
@@ -151,7 +151,7 @@ class Catalog:
             row = connection.execute(
                 sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*newest).limit(1)
             ).first()
-        return cast("N", _noun(row)) if row else None
+        return cast("N", noun_of(row)) if row else None
 
     def referring(self, target: str, kind: type[N]) -> list[N]:
         """Return the nouns of a class that refer to the noun or object `target`, in the order they were stored."""
@@ -162,7 +162,7 @@ class Catalog:
         query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.id.in_(sources)).order_by(*_ORDER)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return cast("list[N]", [_noun(row) for row in rows])
+        return cast("list[N]", [noun_of(row) for row in rows])
 
     def key_of(self, noun_id: str) -> str:
         """Return the logical key a noun was stored under.
@@ -207,11 +207,13 @@ class Catalog:
         for kind, names in wanted.items():
             for part in _chunks(sorted(names)):
                 query = sa.select(nouns).where(nouns.c.kind == kind, nouns.c.key.in_(part))
-                found.update({(kind, row.key): _noun(row) for row in connection.execute(query)})
+                found.update({(kind, row.key): noun_of(row) for row in connection.execute(query)})
         return found
 
     def _insert(self, connection: sa.Connection, fresh: Mapping[tuple[str, str], Noun]) -> None:
         newest = connection.execute(sa.select(sa.func.max(nouns.c.created_ns))).scalar() or 0
+        if not isinstance(newest, int):
+            raise Corrupt("a row's birth is not a number", remedy="Run `saqiya verify` and restore the catalog")
         created_ns = max(self._clock(), newest + 1)
         kinds = {noun.id: noun.kind for noun in fresh.values()}
         if len(kinds) != len(fresh):
@@ -289,7 +291,13 @@ def _row(noun: Noun, key: str, created_ns: int) -> dict[str, Any]:
     }
 
 
-def _noun(row: sa.Row[Any]) -> Noun:
+def noun_of(row: sa.Row[Any]) -> Noun:
+    """Return the noun of a row of the table `nouns`, after its seal was checked.
+
+    Raises:
+        Corrupt: the row was changed after it was stored.
+        WorkspaceTooNew: it is of a kind or scheme that this Saqiya does not know.
+    """
     expected = seal(kind=row.kind, key=row.key, scheme=row.scheme, created_ns=row.created_ns, payload=row.payload)
     if expected != row.seal:
         raise Corrupt(

@@ -66,7 +66,7 @@ def decode(kind: str, scheme: int, payload: str) -> Noun:
 def seal(*, kind: str, key: str, scheme: int, created_ns: int, payload: str) -> str:
     """Return the SHA-256 over everything a noun's row says."""
     head = json.dumps([scheme, kind, key, created_ns], separators=(",", ":"))
-    return hashlib.sha256(f"{head}\n{payload}".encode()).hexdigest()
+    return hashlib.sha256(f"{head}\n{payload}".encode(errors="surrogateescape")).hexdigest()
 
 
 def _scalar(value: object) -> object:

@@ -18,7 +18,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from saqiya.errors import Corrupt, SaqiyaError, StorageFull, WorkspaceBusy, WorkspaceError, WorkspaceTooNew
+from saqiya.errors import Corrupt, SaqiyaError, StorageFull, UsageError, WorkspaceBusy, WorkspaceError, WorkspaceTooNew
 from saqiya.stores.schema import REVISIONS
 
 __all__ = ["BUSY_S", "Database"]
@@ -80,6 +80,8 @@ class Database:
 
     def _tune(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # transactions begin where we say, see _begin
+        # Text that was damaged in the file still comes through, and then fails its seal: the error can name the row.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         for pragma in (
             f"busy_timeout={int(self._busy_s * 1000)}",
             "journal_mode=WAL",
@@ -127,8 +129,12 @@ class Database:
             yield
         except exc.SQLAlchemyError as error:
             raise self._translated(error) from error
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             raise self._translated(error) from error
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                "text that is not Unicode names nothing", remedy="Give an id, a key or a digest"
+            ) from error
 
     def _translated(self, error: Exception) -> SaqiyaError:
         cause = getattr(error, "orig", None) or error
@@ -146,7 +152,7 @@ class Database:
                 subject=self.subject,
                 remedy="Wait for it, or end it, then repeat the command",
             )
-        if base in _DAMAGED or "decode to UTF-8" in text or isinstance(cause, UnicodeDecodeError):
+        if base in _DAMAGED:
             return Corrupt(
                 f"the database file is damaged ({text})",
                 subject=self.subject,

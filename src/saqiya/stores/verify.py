@@ -1,0 +1,303 @@
+"""Looks for lies: rows that were changed, references that lead nowhere, bytes that are gone or are not what they were.
+
+Every row is checked every time, which is cheap. An object is read again only when its file has changed since it was
+last found good, or when a full check asks for it: only a full check sees a disk that lost bits without a write.
+What was found good is kept in one derived file; deleting it costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from saqiya.domain.manifest import manifest_hash
+from saqiya.domain.nouns import DatasetVersion, Episode, Noun
+from saqiya.errors import Corrupt
+from saqiya.stores.catalog import Catalog, noun_of
+from saqiya.stores.disk import disk_errors, replace_file
+from saqiya.stores.objects import Objects
+from saqiya.stores.references import Reference, references
+from saqiya.stores.schema import nouns, object_refs, refs
+
+__all__ = ["GRACE_S", "Lie", "Report", "Swept", "sweep", "verify"]
+
+GRACE_S: Final = 24 * 3600.0
+"""How long an object may lie unreferenced: longer than any step takes between writing bytes and committing the row."""
+
+_CHUNK: Final = 500
+_READ_BYTES: Final = 1 << 20
+_Good = dict[str, tuple[int, int, int]]  # digest -> size, mtime_ns, ctime_ns of the file that was found good
+
+
+@dataclass(frozen=True)
+class Lie:
+    """Something stored that is not what it says: `subject` is an id, a digest or the database."""
+
+    subject: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was checked and what was found.
+
+    Attributes:
+        nouns, references, objects: how many of each were checked.
+        read: objects whose bytes were hashed now; the others had not changed since they were found good.
+        erased: objects that are gone on purpose, with a tombstone.
+        lies: everything that is wrong.
+        sweepable: unreferenced objects past their grace; waste, not lies.
+    """
+
+    nouns: int
+    references: int
+    objects: int
+    read: int
+    erased: int
+    lies: tuple[Lie, ...]
+    sweepable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep took away."""
+
+    objects: int
+    leftovers: int
+    size_bytes: int
+
+
+@dataclass
+class _Search:
+    """What a verification has seen so far."""
+
+    kinds: dict[str, str]
+    lies: list[Lie] = field(default_factory=list)
+    references: int = 0
+    digests: dict[str, str] = field(default_factory=dict)  # digest -> the first noun that needs it
+    versions: list[DatasetVersion] = field(default_factory=list)
+    tombstones: set[str] = field(default_factory=set)
+
+    def lie(self, subject: str, what: str) -> None:
+        """Note a lie; text that was damaged is made printable."""
+        clean = [text.encode(errors="backslashreplace").decode() for text in (subject, what)]
+        self.lies.append(Lie(*clean))
+
+
+def verify(
+    catalog: Catalog, objects: Objects, *, full: bool, derived: Path, now_ns: int, grace_s: float = GRACE_S
+) -> Report:
+    """Check every row, every reference and every referenced object; `derived` is the workspace's derived folder.
+
+    Raises:
+        Corrupt: the database file itself cannot be read.
+        WorkspaceTooNew: rows are of a newer Saqiya.
+    """
+    with catalog.database.reading() as connection:
+        search = _Search(kinds={row.id: row.kind for row in connection.execute(sa.select(nouns.c.id, nouns.c.kind))})
+        _check_database(connection, search, full=full, is_sqlite=catalog.database.is_sqlite)
+        rows = connection.execution_options(yield_per=_CHUNK).execute(sa.select(nouns).order_by(nouns.c.id))
+        for part in rows.partitions():
+            _check_rows(connection, part, search)
+        _check_strays(connection, search)
+        _check_versions(connection, search)
+    memory = derived / "verified.json"
+    good: _Good = {} if full else _remembered(memory)
+    read, erased, good = _check_objects(objects, search, good)
+    with disk_errors(derived):
+        derived.mkdir(parents=True, exist_ok=True)
+    replace_file(memory, msgspec.json.encode(good))
+    return Report(
+        nouns=len(search.kinds),
+        references=search.references,
+        objects=len(search.digests),
+        read=read,
+        erased=erased,
+        lies=tuple(search.lies),
+        sweepable=tuple(
+            digest for digest in _old(objects, now_ns=now_ns, grace_s=grace_s) if digest not in search.digests
+        ),
+    )
+
+
+def sweep(catalog: Catalog, objects: Objects, *, now_ns: int, grace_s: float = GRACE_S) -> Swept:
+    """Delete unreferenced objects and leftovers of dead writers, both older than the grace.
+
+    The catalog's write lock is held meanwhile: no row can come to need an object between the look and the deletion.
+    """
+    swept = size_bytes = 0
+    leftovers = [path for path in objects.leftovers() if _is_old(path, now_ns=now_ns, grace_s=grace_s)]
+    with catalog.database.writing() as connection:
+        for part in _chunks(list(_old(objects, now_ns=now_ns, grace_s=grace_s))):
+            query = sa.select(object_refs.c.digest).where(object_refs.c.digest.in_(part))
+            needed = set(connection.execute(query).scalars())
+            for digest in part:
+                if digest not in needed:
+                    size_bytes += objects.path(digest).stat().st_size
+                    objects.remove(digest)
+                    swept += 1
+    with disk_errors(objects.incoming):
+        for path in leftovers:
+            size_bytes += path.stat().st_size
+            path.unlink(missing_ok=True)
+    return Swept(objects=swept, leftovers=len(leftovers), size_bytes=size_bytes)
+
+
+def _check_database(connection: sa.Connection, search: _Search, *, full: bool, is_sqlite: bool) -> None:
+    if is_sqlite:
+        pragma = "integrity_check" if full else "quick_check"
+        for (word,) in connection.exec_driver_sql(f"PRAGMA {pragma}"):
+            if word != "ok":
+                search.lie("catalog", f"the database is damaged: {word}")
+    twice = sa.select(nouns.c.kind, nouns.c.key, sa.func.count()).group_by(nouns.c.kind, nouns.c.key)
+    for kind, key, number in connection.execute(twice.having(sa.func.count() > 1)):
+        search.lie(str(key), f"{number} nouns of kind {kind} share this key")
+
+
+def _check_rows(connection: sa.Connection, part: Sequence[sa.Row[Any]], search: _Search) -> None:
+    stored = _stored_references(connection, [row.id for row in part if _is_text(row.id)])
+    for row in part:
+        try:
+            noun = noun_of(row)
+        except Corrupt as error:
+            search.lie(str(row.id), error.what)
+            continue
+        if noun.id != row.id:
+            search.lie(str(row.id), f"its payload says it is {noun.id}")
+        _check_references(noun, stored.get(noun.id, set()), search)
+        if noun.kind == "tombstone":
+            search.tombstones.add(row.key)
+        if isinstance(noun, DatasetVersion):
+            search.versions.append(noun)
+
+
+def _is_text(value: object) -> bool:
+    """Say whether a column that should be text still is: damaged bytes come as surrogates, which SQL cannot bind."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _check_references(noun: Noun, stored: set[tuple[str, str]], search: _Search) -> None:
+    told = references(noun)
+    search.references += len(told)
+    for name, target in sorted({(link.field, link.target) for link in told} ^ stored):
+        where = "the reference table lacks it" if (name, target) not in stored else "only the reference table says so"
+        search.lie(noun.id, f"refers to {target} in {name!r}, but {where}")
+    for link in told:
+        _check_target(noun, link, search)
+
+
+def _check_target(noun: Noun, link: Reference, search: _Search) -> None:
+    if link.kind == "object":
+        search.digests.setdefault(link.target, noun.id)
+        return
+    found = search.kinds.get(link.target)
+    if found is None:
+        search.lie(link.target, f"is missing: {noun.id} refers to it in {link.field!r}")
+    elif link.kind not in ("", found):
+        search.lie(link.target, f"is a {found}: {noun.id} refers to it in {link.field!r} as a {link.kind}")
+
+
+def _stored_references(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, set[tuple[str, str]]]:
+    stored: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for table, target in ((refs, refs.c.target), (object_refs, object_refs.c.digest)):
+        query = sa.select(table.c.source, table.c.field, target).where(table.c.source.in_(ids))
+        for source, name, other in connection.execute(query):
+            stored[source].add((name, other))
+    return stored
+
+
+def _check_strays(connection: sa.Connection, search: _Search) -> None:
+    """Find references whose own noun is gone; the payloads cannot tell of them."""
+    for table, target in ((refs, refs.c.target), (object_refs, object_refs.c.digest)):
+        known = sa.exists().where(nouns.c.id == table.c.source)
+        for source, name, other in connection.execute(sa.select(table.c.source, table.c.field, target).where(~known)):
+            search.lie(str(source), f"is missing: the reference table says it refers to {other} in {name!r}")
+
+
+def _check_versions(connection: sa.Connection, search: _Search) -> None:
+    hashes = {version.id: version.manifest_hash for version in search.versions}
+    for version in search.versions:
+        try:
+            episodes = _episodes(connection, {entry.episode for entry in version.entries})
+            parent = hashes[version.parent] if version.parent else None
+            told = manifest_hash(version.entries, episodes, parent)
+        except (Corrupt, KeyError):
+            continue  # a lie about the episode or the parent, and it is on the list already
+        if told != version.manifest_hash:
+            search.lie(version.id, f"its manifest hash is {version.manifest_hash}, its entries give {told}")
+
+
+def _episodes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Episode]:
+    found: dict[str, Episode] = {}
+    for part in _chunks(sorted(ids)):
+        for row in connection.execute(sa.select(nouns).where(nouns.c.id.in_(part))):
+            noun = noun_of(row)
+            if isinstance(noun, Episode):
+                found[noun.id] = noun
+    return found
+
+
+def _check_objects(objects: Objects, search: _Search, good: _Good) -> tuple[int, int, _Good]:
+    read = erased = 0
+    found: _Good = {}
+    for digest, source in sorted(search.digests.items()):
+        here = objects.has(digest)
+        if digest in search.tombstones:
+            erased += not here
+            if here:
+                search.lie(digest, f"has a tombstone, but its bytes are still here ({source} refers to it)")
+            continue
+        if not here:
+            search.lie(digest, f"its bytes are missing: {source} refers to it")
+            continue
+        path = objects.path(digest)
+        with disk_errors(path):
+            state = path.stat()
+            stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            if good.get(digest) != stamp:
+                read += 1
+                if _hash(path) != digest:
+                    search.lie(digest, f"its bytes are not what they were: {source} refers to it")
+                    continue
+        found[digest] = stamp
+    return read, erased, found
+
+
+def _hash(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def _remembered(memory: Path) -> _Good:
+    if not memory.is_file():
+        return {}
+    try:
+        with disk_errors(memory):
+            return msgspec.json.decode(memory.read_bytes(), type=_Good)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}  # derived: whatever spoilt it, everything is read again, and the report says so
+
+
+def _old(objects: Objects, *, now_ns: int, grace_s: float) -> Iterator[str]:
+    return (digest for digest in objects.digests() if _is_old(objects.path(digest), now_ns=now_ns, grace_s=grace_s))
+
+
+def _is_old(path: Path, *, now_ns: int, grace_s: float) -> bool:
+    try:
+        return now_ns - path.stat().st_mtime_ns > grace_s * 1e9
+    except FileNotFoundError:  # its writer has just finished with it
+        return False
+
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (items[first : first + _CHUNK] for first in range(0, len(items), _CHUNK))
