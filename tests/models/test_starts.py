@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,7 +57,7 @@ def test_each_choice_lies_no_farther_out_than_the_one_before(candidates, covered
     for index in farthest_first(places, known, len(places)):
         distances.append(nearest_distance(places[[index]], known)[0])
         known = np.concatenate([known, places[[index]]])
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(distances, distances[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(distances))
 
 
 def test_a_single_covered_start_has_no_spacing():

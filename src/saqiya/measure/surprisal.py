@@ -11,11 +11,12 @@ from saqiya.domain.streams import Stream
 from saqiya.errors import UsageError
 from saqiya.measure.bits import Bits
 from saqiya.models.nearest import Neighbours, neighbours_of
-from saqiya.models.scaling import RESOLUTION_SHARE
 
 __all__ = ["METHOD", "StateSpace", "state_space"]
 
 METHOD = "state_surprisal"
+FLOOR = 0.001
+"""Distances below this share of a typical spread count as equal: copies of one try do not make all else a surprise."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,12 @@ class StateSpace:
         """Measure an episode's state surprisal: the sum over steps of max(0, log2(nearest distance / usual distance)).
 
         A state no farther from the data than tries lie from one another brings nothing; each doubling brings one bit.
-        Differences below the sensors' resolution are not counted.
 
         Raises:
             InvalidEpisode: an observation stream is missing or not finite.
         """
         _, distance = self.known.distances(streams, k=1)
-        per_step = np.maximum(0.0, np.log2((distance + RESOLUTION_SHARE) / (self.spacing + RESOLUTION_SHARE)))
+        per_step = np.maximum(0.0, np.log2(np.maximum(distance, FLOOR) / max(self.spacing, FLOOR)))
         return Bits(METHOD, float(per_step.sum()), per_step)
 
 

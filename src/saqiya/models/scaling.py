@@ -9,10 +9,10 @@ import numpy as np
 
 from saqiya.domain.contracts import Vector
 
-__all__ = ["RESOLUTION_SHARE", "Scale", "robust_scale"]
+__all__ = ["Scale", "robust_scale"]
 
-RESOLUTION_SHARE = 0.05
-"""A channel is trusted to this share of its stream's typical spread; finer differences count as noise."""
+SILENT_SHARE = 0.05
+"""A channel that moves less than this share of its stream's typical spread is silent: its own scale is unknown."""
 IQR_OF_NORMAL = 1.349
 RANGE_OF_NORMAL = 4.653  # 1 % to 99 %
 
@@ -36,13 +36,13 @@ class Scale:
 
 
 def robust_scale(rows: Vector, widths: Sequence[int], *, resolution: Vector | None = None) -> Scale:
-    """Measure centre and spread of each channel of `rows` (t, D), floored at the sensor's resolution.
+    """Measure centre and spread of each channel of `rows` (t, D); no silent channel gets a tiny scale.
 
     The spread is the larger of two robust ones, quartiles and 1-99 % range: a gripper that moves for a tenth of the
     time has no quartile range, yet it moves. A constant channel has none at all; with a tiny floor a difference of a
-    millimetre in it would outweigh everything else (measured: every distance fell to chance). So the floor is
-    `resolution` where it is known, and in any case `RESOLUTION_SHARE` of the root-mean-square spread of the channels
-    in the same stream, which share a unit. A stream that never changes at all keeps its own unit.
+    millimetre in it would outweigh everything else (measured: every distance fell to chance). So a silent channel
+    takes the typical (root-mean-square) spread of its stream's channels, which share a unit; a stream that never
+    changes at all keeps its own unit. Where the sensor's `resolution` is known, it is a floor for every channel.
 
     Args:
         rows: float64 (t, D), t at least 1.
@@ -52,9 +52,9 @@ def robust_scale(rows: Vector, widths: Sequence[int], *, resolution: Vector | No
     centre = np.median(rows, axis=0)
     low, first, third, high = np.quantile(rows, [0.01, 0.25, 0.75, 0.99], axis=0)
     spread = np.maximum((third - first) / IQR_OF_NORMAL, (high - low) / RANGE_OF_NORMAL)
-    floor = np.zeros_like(spread) if resolution is None else np.array(resolution, dtype=np.float64)
     ends = np.cumsum(widths)
     for begin, end in zip(ends - np.asarray(widths), ends, strict=True):
         typical = float(np.sqrt(np.mean(spread[begin:end] ** 2)))
-        floor[begin:end] = np.maximum(floor[begin:end], RESOLUTION_SHARE * typical if typical > 0.0 else 1.0)
-    return Scale(centre, np.maximum(spread, floor))
+        silent = spread[begin:end] <= SILENT_SHARE * typical
+        spread[begin:end][silent] = typical if typical > 0.0 else 1.0
+    return Scale(centre, spread if resolution is None else np.maximum(spread, resolution))

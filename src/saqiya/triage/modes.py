@@ -29,6 +29,8 @@ def group(verdicts: Mapping[str, Verdict], evidence: Mapping[str, Mapping[str, f
         verdicts: by failure id.
         evidence: by failure id; medoids are found in it, each number scaled by its spread over all failures.
     """
+    if not verdicts:
+        return ()
     names = sorted({name for facts in evidence.values() for name in facts})
     ids = sorted(verdicts)
     table = np.array([[evidence[one].get(name, 0.0) for name in names] for one in ids]).reshape(len(ids), len(names))
