@@ -3,6 +3,7 @@
     SaqiyaError
     ├── UsageError             the call was wrong: fix the arguments
     │   ├── ConfigError        saqiya.toml: unknown key, wrong type, out of range (file and line named)
+    │   ├── AlreadyThere       a file that was to be written exists (also a FileExistsError)
     │   ├── UnknownId          no noun has this id, key or prefix
     │   └── UnknownPlugin      nothing is registered under this name, or its library is missing
     ├── InputError             what came in cannot be used: nothing of it was kept as if it were good
@@ -28,6 +29,7 @@ Catch `SaqiyaError` to catch them all. Every message says what happened, to whic
 from __future__ import annotations
 
 __all__ = [
+    "AlreadyThere",
     "ConfigError",
     "Corrupt",
     "Erased",
@@ -76,6 +78,10 @@ class UsageError(SaqiyaError):
 
 class ConfigError(UsageError):
     """Raised when saqiya.toml has an unknown key, a wrong type or a value out of range."""
+
+
+class AlreadyThere(UsageError, FileExistsError):
+    """Raised when a file that was to be written exists already; it was not touched."""
 
 
 class UnknownId(UsageError):

@@ -1,0 +1,260 @@
+"""MCAP logs: ours in both directions bit for bit, anybody's as far as its encodings can be read.
+
+One file is one episode. Our files hold a metadata record `saqiya.log` (version and key), `saqiya.episode` (facts known
+at the start), one protobuf channel a stream, a JSON channel `events`, and where a recorder wrote them `saqiya.end`
+(facts known at the end), `saqiya.losses` and `saqiya.recovered`. A message's log time is the row's stamp.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from saqiya.domain.contracts import Unread
+from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stream
+from saqiya.errors import AlreadyThere, InvalidEpisode, StorageFull, UnreadableLog, WorkspaceError
+from saqiya.formats.mcap_rows import MARK, layout_of, layout_read, schema_of, stream_read
+
+if TYPE_CHECKING:
+    from saqiya.formats.mcap_container import Block, ContainerWriter
+    from saqiya.formats.mcap_scan import Contents, Messages
+
+__all__ = ["McapFormat", "begin_log", "event_channel", "event_payload", "facts", "stream_channel"]
+
+_MAGIC = b"\x89MCAP0\r\n"
+_VERSION = "1"
+_EVENT_SCHEMA = {
+    "title": "saqiya.Event",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "detail": {"type": "string"}},
+}
+_LFS = b"version https://git-lfs.github.com/spec/"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class McapFormat:
+    """Reads and writes MCAP (mcap.dev), one episode a file."""
+
+    name = "mcap"
+
+    def sniff(self, path: Path) -> bool:
+        """Say whether `path` begins as MCAP does, or is named so (then `read` can say what is wrong with it)."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_MAGIC)) == _MAGIC or path.suffix == ".mcap"
+
+    def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
+        """Yield the one episode in `path`.
+
+        What could not be decoded is named in `metadata["skipped"]` (topic: reason).
+
+        Raises:
+            UnreadableLog: the file is empty, foreign, truncated or corrupt, or nothing in it can be decoded.
+        """
+        from saqiya.formats.mcap_scan import Cut, Damaged, gather
+
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as stream:
+                _check_head(stream.read(64), size, path)
+                stream.seek(0)
+                contents = gather(stream, size)
+        except Cut as cut:
+            raise UnreadableLog(
+                f"the log is truncated after {cut.at:,} of {size:,} bytes ({cut})",
+                subject=str(path),
+                remedy=f"Run: saqiya record recover {path}",
+            ) from cut
+        except Damaged as bad:
+            raise UnreadableLog(
+                f"the log is corrupt: {bad}",
+                subject=str(path),
+                remedy=f"Copy it again; if the original is as bad, run: saqiya record recover {path}",
+            ) from bad
+        except OSError as bad:
+            raise UnreadableLog(
+                f"the file cannot be read ({bad.strerror or bad})", subject=str(path), remedy="Check path and rights."
+            ) from bad
+        yield _episode(contents, path)
+
+    def write(self, episode: EpisodeLog, path: Path, *, fsync: bool = False) -> None:
+        """Write one episode to `path`, all or nothing; equal episodes give equal bytes.
+
+        Raises:
+            AlreadyThere: `path` exists.
+            InvalidEpisode: a stream is not numeric, or a fact is not JSON.
+            StorageFull: the disk has no room; nothing is left behind.
+            WorkspaceError: the file system refused otherwise.
+        """
+        from saqiya.formats.mcap_container import ContainerWriter
+
+        if path.exists():
+            raise AlreadyThere("the file exists already", subject=str(path), remedy="Choose another name.")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            try:
+                with partial.open("wb", buffering=0) as out:
+                    _write_episode(ContainerWriter(out), episode)
+                    if fsync:
+                        os.fsync(out.fileno())
+                partial.rename(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as bad:
+            kind = StorageFull if bad.errno in _NO_ROOM else WorkspaceError
+            raise kind(
+                f"the log could not be written ({bad.strerror or bad})",
+                subject=str(path),
+                remedy="Check room and rights in its folder, then write it again.",
+            ) from bad
+
+
+def begin_log(writer: ContainerWriter, key: str, metadata: Mapping[str, JsonValue]) -> None:
+    """Write the records that make a file one of ours."""
+    writer.metadata("saqiya.log", {"version": _VERSION, "key": key})
+    writer.metadata("saqiya.episode", facts(metadata, key))
+
+
+def facts(metadata: Mapping[str, JsonValue], subject: str) -> dict[str, str]:
+    """Turn facts into what an MCAP metadata record holds: each value as JSON text, in the order of their names.
+
+    Raises:
+        InvalidEpisode: a value is not JSON.
+    """
+    try:
+        return {name: json.dumps(value, sort_keys=True) for name, value in sorted(metadata.items())}
+    except (TypeError, ValueError) as bad:
+        raise InvalidEpisode(f"a fact of the episode is not JSON ({bad})", subject=subject) from bad
+
+
+def stream_channel(writer: ContainerWriter, name: str, stream: Stream) -> int:
+    """Declare the channel of `stream`, which may be empty, and return its id."""
+    layout = layout_of(stream.values.dtype, stream.values.shape[1:], name)
+    schema_name, schema = schema_of(layout.wire)
+    return writer.channel(
+        name,
+        encoding="protobuf",
+        schema=writer.schema(schema_name, "protobuf", schema),
+        metadata=layout.metadata(stream=stream),
+    )
+
+
+def event_channel(writer: ContainerWriter) -> int:
+    """Declare the channel of events and return its id."""
+    schema = writer.schema("saqiya.Event", "jsonschema", json.dumps(_EVENT_SCHEMA).encode())
+    return writer.channel("events", encoding="json", schema=schema, metadata={MARK: "events"})
+
+
+def event_payload(name: str, detail: str) -> bytes:
+    """Return the message of one event."""
+    return json.dumps({"name": name, "detail": detail}).encode()
+
+
+def _write_episode(writer: ContainerWriter, episode: EpisodeLog) -> None:
+    from saqiya.formats.mcap_container import pack_payloads, pack_rows
+
+    begin_log(writer, episode.key, episode.metadata)
+    blocks: list[Block] = []
+    for name, stream in sorted(episode.streams.items()):
+        channel = stream_channel(writer, name, stream)
+        layout = layout_of(stream.values.dtype, stream.values.shape[1:], name)
+        blocks.append(pack_rows(channel, stream.t_ns, layout.encode(stream.values), prefix=layout.prefix))
+    channel = event_channel(writer)
+    payloads = [event_payload(event.name, event.detail) for event in episode.events]
+    blocks.append(pack_payloads(channel, [event.t_ns for event in episode.events], payloads))
+    writer.write(blocks)
+    writer.finish()
+
+
+def _check_head(head: bytes, size: int, path: Path) -> None:
+    if not size:
+        raise UnreadableLog("the file is empty", subject=str(path), remedy="Nothing was recorded; delete it.")
+    if head.startswith(_LFS):
+        raise UnreadableLog(
+            "the file is a Git LFS pointer, not the log itself", subject=str(path), remedy="Run: git lfs pull"
+        )
+    if not head.startswith(_MAGIC):
+        raise UnreadableLog(
+            "the file does not begin as MCAP does", subject=str(path), remedy="Name its real format, or leave it out."
+        )
+
+
+def _episode(contents: Contents, path: Path) -> EpisodeLog:
+    records = {name: entries for name, entries in contents.metadata if name.startswith("saqiya.")}
+    ours = "saqiya.log" in records
+    if ours and records["saqiya.log"].get("version") != _VERSION:
+        raise UnreadableLog(
+            f"the log is of version {records['saqiya.log'].get('version')!r}, and this Saqiya reads {_VERSION}",
+            subject=str(path),
+            remedy="Read it with a newer Saqiya.",
+        )
+    streams, events, metadata = _own_channels(contents, path)
+    if not ours:
+        from saqiya.formats.mcap_foreign import decode_foreign
+
+        more_streams, more_events, metadata = decode_foreign(contents)
+        streams, events = streams | more_streams, events + more_events
+        if not streams and not events:
+            raise UnreadableLog(
+                f"nothing in it can be decoded ({_reasons(metadata)})",
+                subject=str(path),
+                remedy="Record as protobuf or JSON channels, or convert it first.",
+            )
+        return EpisodeLog(path.stem, streams, tuple(sorted(events, key=lambda event: event.t_ns)), metadata)
+    for name in ("saqiya.episode", "saqiya.end"):
+        metadata |= _facts_read(records.get(name, {}), path)
+    for name in ("saqiya.losses", "saqiya.recovered"):
+        if name in records:
+            metadata[name.removeprefix("saqiya.")] = _facts_read(records[name], path)
+    return EpisodeLog(records["saqiya.log"].get("key", path.stem), streams, tuple(events), metadata)
+
+
+def _own_channels(contents: Contents, path: Path) -> tuple[dict[str, Stream], list[Event], dict[str, JsonValue]]:
+    from saqiya.formats.mcap_scan import Messages
+
+    streams: dict[str, Stream] = {}
+    events: list[Event] = []
+    for number, channel in contents.channels.items():
+        messages = contents.messages.get(number) or Messages()
+        subject = f"{path}: {channel.topic}"
+        if channel.metadata.get(MARK) == "stream":
+            values = layout_read(channel.metadata, subject).decode(messages.payloads, subject)
+            streams[channel.topic] = stream_read(channel.metadata, _stamps(messages), values, subject)
+        elif channel.metadata.get(MARK) == "events":
+            events.extend(_events(messages, subject))
+    return streams, events, {}
+
+
+def _stamps(messages: Messages) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.array(messages.t_ns, np.uint64).view(np.int64)
+
+
+def _events(messages: Messages, subject: str) -> list[Event]:
+    stamps = _stamps(messages).tolist()
+    order = sorted(range(len(stamps)), key=messages.sequence.__getitem__)
+    try:
+        bodies = [json.loads(messages.payloads[i]) for i in order]
+        return [Event(stamps[i], str(b["name"]), str(b["detail"])) for i, b in zip(order, bodies, strict=True)]
+    except (ValueError, KeyError, TypeError) as bad:
+        raise UnreadableLog(f"an event does not parse ({bad})", subject=subject, remedy="Copy it again.") from bad
+
+
+def _facts_read(entries: Mapping[str, str], path: Path) -> dict[str, JsonValue]:
+    try:
+        return {name: json.loads(text) for name, text in entries.items()}
+    except ValueError as bad:
+        raise UnreadableLog(f"a fact does not parse ({bad})", subject=str(path), remedy="Copy it again.") from bad
+
+
+def _reasons(metadata: Mapping[str, JsonValue]) -> str:
+    skipped = metadata.get("skipped")
+    if not isinstance(skipped, dict) or not skipped:
+        return "it holds no messages"
+    return "; ".join(f"{topic}: {reason}" for topic, reason in list(skipped.items())[:5])
