@@ -256,7 +256,11 @@ class Catalog:
         rows = connection.execute(query.limit(_SEEN_IN_NEAR_MATCHES)).all()
         other = next((row for row in rows if ref in (row.id, row.key)), None)
         if kind is not None and other is not None:
-            return UnknownId(f"this is a {other.kind}, not a {kind.kind}", subject=ref, remedy=f"Give a {kind.kind}")
+            return UnknownId(
+                f"its kind is {other.kind}, not {kind.kind}",
+                subject=ref,
+                remedy=f"Give the id of a noun of kind {kind.kind}",
+            )
         names = [name for row in rows if kind is None or row.kind == kind.kind for name in (row.id, row.key)]
         near = difflib.get_close_matches(ref, names, n=3, cutoff=0.5)
         return UnknownId(
@@ -332,9 +336,9 @@ def _check_targets(links: Iterable[tuple[str, Reference]], kinds: Mapping[str, s
             )
         if link.kind not in ("", kinds[link.target]):
             raise UnknownId(
-                f"{source} refers to it in {link.field!r} as a {link.kind}, and it is a {kinds[link.target]}",
+                f"{source} refers to it in {link.field!r} as kind {link.kind}, and its kind is {kinds[link.target]}",
                 subject=link.target,
-                remedy=f"Give a {link.kind}",
+                remedy=f"Give the id of a noun of kind {link.kind}",
             )
 
 

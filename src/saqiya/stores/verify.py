@@ -201,7 +201,7 @@ def _check_target(noun: Noun, link: Reference, search: _Search) -> None:
     if found is None:
         search.lie(link.target, f"is missing: {noun.id} refers to it in {link.field!r}")
     elif link.kind not in ("", found):
-        search.lie(link.target, f"is a {found}: {noun.id} refers to it in {link.field!r} as a {link.kind}")
+        search.lie(link.target, f"is of kind {found}: {noun.id} refers to it in {link.field!r} as kind {link.kind}")
 
 
 def _stored_references(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, set[tuple[str, str]]]:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import itertools
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saqiya.domain.nouns import AuthorKind, Episode, Outcome, OutcomeClaim, Recording, Source
+from saqiya.domain.streams import Start, Stream
+from saqiya.stores import streams
+from saqiya.stores.verify import verify
+from saqiya.stores.workspace import Workspace
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Open workspaces by folder name; each draws its ids from a seed of its own."""
+    seeds, made, clock = itertools.count(), [], itertools.count(1_700_000_000_000_000_000, 1_000_000).__next__
+
+    def open_(name="workspace", *, create=False):
+        entropy = random.Random(next(seeds)).randbytes
+        if create:
+            made.append(Workspace.create(tmp_path / name, site="lab", clock=clock, entropy=entropy))
+        else:
+            made.append(Workspace.open(tmp_path / name, clock=clock, entropy=entropy))
+        return made[-1]
+
+    yield open_
+    for workspace in made:
+        workspace.close()
+
+
+@pytest.fixture
+def workspace(opened):
+    return opened(create=True)
+
+
+def nouns_of_try(workspace, number, *, samples=5):
+    """Make the nouns of one try, with its bytes stored: recording, episode, claim, each with its key."""
+    catalog = workspace.catalog
+    stamps = np.arange(samples, dtype=np.int64)
+    values = np.full((samples, 2), float(number))
+    data = streams.encode({"observation/state": Stream(t_ns=stamps, values=values, clock="sim")})
+    digest = workspace.objects.put(data)
+    recording = Recording(
+        id=catalog.new_id("recording"), digest=digest, format="mcap", name=f"{number}.mcap", size_bytes=len(data)
+    )
+    episode = Episode(
+        id=catalog.new_id("episode"),
+        recordings=(recording.id,),
+        key_in_recording="0",
+        start_ns=0,
+        end_ns=samples,
+        streams=digest,
+        infos=(),
+        prints=(),
+        source=Source.ROLLOUT,
+        task="reach",
+        embodiment="arm",
+        site="lab",
+        steps=samples,
+        start=Start(seed=number, factors={"x": 0.1 * number}),
+    )
+    claim = OutcomeClaim(
+        id=catalog.new_id("outcome_claim"),
+        episode=episode.id,
+        value=Outcome.SUCCESS,
+        author_kind=AuthorKind.SIMULATOR,
+        author="sim",
+        version="1",
+        time_ns=number,
+    )
+    return [(recording, f"recording/{number}"), (episode, f"episode/{number}"), (claim, f"claim/{number}")]
+
+
+@pytest.fixture
+def try_of():
+    return nouns_of_try
+
+
+@pytest.fixture
+def verified():
+    """Verify a workspace and return the report."""
+
+    def check(workspace, *, full=False, now_ns=0):
+        return verify(workspace.catalog, workspace.objects, full=full, derived=workspace.derived, now_ns=now_ns)
+
+    return check
+
+
+@pytest.fixture
+def killed_after():
+    """Run a script, kill it a moment after its first line, and return the numbers it had printed."""
+
+    def run(script, root, first, *, delay_s):
+        command = [sys.executable, "-c", script, root, str(Path(__file__).parent), first]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        line = process.stdout.readline()
+        time.sleep(delay_s)
+        process.kill()
+        rest = process.communicate()[0]
+        return {int(word) for word in (line + rest).split("\n")[:-1]}
+
+    return run
