@@ -4,13 +4,18 @@ World (metres, radians, seconds, newtons; base frame: the shoulder is the origin
 0.30 m turn in the plane of a table. Two jaws at the hand close on a puck, drag it over the table, and let go at the
 goal. There is no hidden rule about where a try starts: whatever goes wrong follows from the dynamics below.
 
-- Joints: a command is a share of 3 rad/s; the joint's velocity moves half of the way to it in each step of 50 ms.
-- Jaws: open or close by a quarter of their stroke a step. The puck is half a stroke wide.
-- Grasp: when the jaws come to the puck's width, a puck within 20 mm of the hand is held where it is; one within 45 mm
-  is struck by a finger and pushed out to 45 mm; one further away is missed.
-- Load: a held puck pulls with its inertia (0.25 kg) and with the table's viscous drag (2 N s/m).
-- Slip: the jaws hold 2 N in their middle and less off it, 2 (1 - (offset / 25 mm)^2) N; above that the puck is lost.
+- Joints: a command is a share of 3 rad/s; a joint's velocity moves half of the way to it in each step of 50 ms.
+  The elbow stops at 0.2 and at 2.9 rad.
+- Jaws: they open or close by a quarter of their stroke a step. The puck is 80 mm across, half a stroke.
+- Grasp: when the jaws come to the puck's width, a puck within 40 mm of the hand is held where it is; one within 70 mm
+  is struck by a finger and pushed out to 70 mm; one further away is missed.
+- Load: a held puck pulls with its inertia (0.25 kg, at rest until it is held) and with the table's drag (2 N s/m).
+- Slip: the jaws hold 2.2 N in their middle, 2.2 (1 - (offset / 50 mm)^2) N off it; above that the puck is lost.
 - Place: the puck stays where the jaws let it go.
+
+A policy must turn a wish in the plane into joint velocities; that inverse bends over the table, so one that saw a
+small part of the table steers wrongly elsewhere: it closes beside the puck, drags too hard and loses it, or lets go
+too early. Puck and goal are seen from the hand, as a camera on the wrist would.
 """
 
 from __future__ import annotations
@@ -31,27 +36,34 @@ PERIOD_S = 0.05
 PERIOD_NS = 50_000_000
 JOINT_SPEED_RAD_S = 3.0
 JOINT_RESPONSE = 0.5
+ELBOW_STOPS_RAD = (0.2, 2.9)
 JAW_STEP = 0.25
 PUCK_WIDTH = 0.5
-HELD_WITHIN_M = 0.030
-STRUCK_WITHIN_M = 0.055
+HELD_WITHIN_M = 0.040
+STRUCK_WITHIN_M = 0.070
 MASS_KG = 0.25
 DRAG_N_S_M = 2.0
-HOLD_N = 2.0
-HOLD_REACH_M = 0.036
-PLACED_WITHIN_M = 0.030
+HOLD_N = 2.2
+HOLD_REACH_M = 0.050
 CARRIED_M = 0.030
-NEAR_GOAL_M = 0.060
-REACH_SPEED_M_S = 0.40
-CARRY_SPEED_M_S = 0.35
+NEAR_GOAL_M = 0.080
+PLACED_WITHIN_M = 0.040
+
+# The expert: it slows down within 60 mm, closes and opens within 20 mm, and trembles by 2 % of full joint speed.
+REACH_SPEED_M_S = 0.50
+CARRY_SPEED_M_S = 0.45
+SLOW_WITHIN_M = 0.060
+CLOSE_WITHIN_M = 0.020
+OPEN_WITHIN_M = 0.020
 TREMOR = 0.02
+
 HOME_RAD = (0.55, 2.1)
 PHASES = ("reach", "grasp", "carry", "place")
 
 _SPEC = SiteSpec(
     name="tiny",
     task="carry-puck",
-    criterion="released-within-20mm",
+    criterion="released-within-40mm",
     embodiment="two-joint-arm",
     observation={"hand": 5, "puck": 2, "goal": 2},
     action_low=np.full(3, -1.0),
@@ -59,10 +71,10 @@ _SPEC = SiteSpec(
     rate_hz=20.0,
     phases=PHASES,
     factors={
-        "object_x": (0.12, 0.42),
-        "object_y": (0.08, 0.32),
-        "goal_x": (-0.42, -0.12),
-        "goal_y": (0.08, 0.32),
+        "object_x": (0.175, 0.385),
+        "object_y": (0.11, 0.28),
+        "goal_x": (-0.385, -0.175),
+        "goal_y": (0.11, 0.28),
     },
     horizon_steps=80,
 )
@@ -84,8 +96,8 @@ class _World:
     held: float = 0.0
     offset_x: float = 0.0
     offset_y: float = 0.0
-    hand_vx: float = 0.0
-    hand_vy: float = 0.0
+    puck_vx: float = 0.0
+    puck_vy: float = 0.0
     from_x: float = 0.0
     from_y: float = 0.0
     phase: float = 0.0
@@ -103,7 +115,8 @@ class _World:
 class Tiny:
     """The tiny site: reach, grasp, carry, place with a two-joint arm, some ten microseconds a step.
 
-    Observation: "hand" (x m, y m, shoulder rad/s, elbow rad/s, jaw opening 0..1), "puck" (x m, y m), "goal" (x m, y m).
+    Observation: "hand" (x m, y m, shoulder rad/s, elbow rad/s, jaw opening 0..1); "puck" and "goal" (x m, y m), both
+    as seen from the hand, in the base frame's directions.
     Action: shoulder and elbow velocity as shares of 3 rad/s, and the jaws (above 0 closes, else opens).
     Signals: "contact/force" (2,), the load of the held puck on the jaws in N, base frame; "contact/held" (1,), 0 or 1.
     """
@@ -129,13 +142,15 @@ class Tiny:
         Raises:
             SiteFault: a factor is missing, unknown or not a number.
         """
-        if set(start.factors) != set(self.spec.factors):
+        place = {
+            name: value for name, value in start.factors.items() if isinstance(value, float) and math.isfinite(value)
+        }
+        if set(place) != set(self.spec.factors) or set(start.factors) != set(place):
             raise SiteFault(
-                f"a start needs the factors {', '.join(self.spec.factors)}, not {', '.join(start.factors) or 'none'}",
+                f"a start needs numbers for {', '.join(self.spec.factors)}, not {start.factors}",
                 subject=self.spec.name,
                 remedy="Draw it with sample_start.",
             )
-        place = {name: float(value) for name, value in start.factors.items()}
         self._world = _World(
             puck_x=place["object_x"],
             puck_y=place["object_y"],
@@ -163,9 +178,9 @@ class Tiny:
         shoulder, elbow, jaws = (min(1.0, max(-1.0, value)) for value in command.tolist())
         world = self._world
         world.steps += 1.0
-        self._turn(shoulder, elbow)
+        velocity = self._turn(shoulder, elbow)
         self._move_jaws(closing=jaws > 0.0)
-        events = self._drag()
+        events = self._drag(*velocity)
         return self._seen((*events, *self._progress()))
 
     def snapshot(self) -> Snapshot:
@@ -173,7 +188,7 @@ class Tiny:
         return {"world": np.array([*vars(self._world).values(), *self._force], dtype=np.float64)}
 
     def restore(self, snapshot: Snapshot) -> Step:
-        """Put a snapshot's state back, bit for bit.
+        """Put a snapshot's state back, bit for bit; the step's signals are those of the instant it was taken.
 
         Raises:
             SiteFault: the snapshot is not one of this site's.
@@ -197,20 +212,19 @@ class Tiny:
         """The true state, for the expert: a policy never sees it."""
         return self._world
 
-    def _turn(self, shoulder: float, elbow: float) -> None:
+    def _turn(self, shoulder: float, elbow: float) -> tuple[float, float]:
+        """Move the joints for one period and return the hand's mean velocity, m/s."""
         world = self._world
+        before_x, before_y = world.hand()
         world.shoulder_rad_s += JOINT_RESPONSE * (JOINT_SPEED_RAD_S * shoulder - world.shoulder_rad_s)
         world.elbow_rad_s += JOINT_RESPONSE * (JOINT_SPEED_RAD_S * elbow - world.elbow_rad_s)
-        before_x, before_y = world.hand()
         world.shoulder_rad += PERIOD_S * world.shoulder_rad_s
         world.elbow_rad += PERIOD_S * world.elbow_rad_s
+        low, high = ELBOW_STOPS_RAD
+        if not low <= world.elbow_rad <= high:
+            world.elbow_rad, world.elbow_rad_s = min(high, max(low, world.elbow_rad)), 0.0
         after_x, after_y = world.hand()
-        vx, vy = (after_x - before_x) / PERIOD_S, (after_y - before_y) / PERIOD_S
-        self._force = (
-            MASS_KG * (vx - world.hand_vx) / PERIOD_S + DRAG_N_S_M * vx,
-            MASS_KG * (vy - world.hand_vy) / PERIOD_S + DRAG_N_S_M * vy,
-        )
-        world.hand_vx, world.hand_vy = vx, vy
+        return (after_x - before_x) / PERIOD_S, (after_y - before_y) / PERIOD_S
 
     def _move_jaws(self, *, closing: bool) -> None:
         world = self._world
@@ -235,18 +249,24 @@ class Tiny:
             world.puck_x = hand_x + dx * STRUCK_WITHIN_M / away_m
             world.puck_y = hand_y + dy * STRUCK_WITHIN_M / away_m
 
-    def _drag(self) -> list[str]:
-        """A held puck goes with the hand while the jaws can bear its load."""
+    def _drag(self, vx: float, vy: float) -> list[str]:
+        """A held puck goes with the hand, which moved at (vx, vy) m/s, while the jaws can bear its load."""
         world = self._world
         if not world.held:
+            world.puck_vx = world.puck_vy = 0.0
             self._force = (0.0, 0.0)
             return []
+        self._force = (
+            MASS_KG * (vx - world.puck_vx) / PERIOD_S + DRAG_N_S_M * vx,
+            MASS_KG * (vy - world.puck_vy) / PERIOD_S + DRAG_N_S_M * vy,
+        )
         offset_m = math.hypot(world.offset_x, world.offset_y)
         if math.hypot(*self._force) > HOLD_N * (1.0 - (offset_m / HOLD_REACH_M) ** 2):
-            world.held = 0.0
+            world.held = world.puck_vx = world.puck_vy = 0.0
             return ["contact/lost"]
         hand_x, hand_y = world.hand()
         world.puck_x, world.puck_y = hand_x + world.offset_x, hand_y + world.offset_y
+        world.puck_vx, world.puck_vy = vx, vy
         return []
 
     def _to_goal_m(self) -> float:
@@ -295,15 +315,18 @@ class Expert:
         x, y = world.hand()
         if world.held:
             dx, dy = world.goal_x - world.puck_x, world.goal_y - world.puck_y
-            closing = math.hypot(dx, dy) > 0.012
+            closing = math.hypot(dx, dy) > OPEN_WITHIN_M
             speed_m_s = CARRY_SPEED_M_S
         else:
             dx, dy = world.puck_x - x, world.puck_y - y
-            near = math.hypot(dx, dy) < (0.014 if world.jaw == 1.0 else 0.025)
-            done = world.phase > 0 and math.hypot(world.puck_x - world.goal_x, world.puck_y - world.goal_y) < 0.020
+            near = math.hypot(dx, dy) < (CLOSE_WITHIN_M if world.jaw == 1.0 else 2 * CLOSE_WITHIN_M)
+            done = (
+                world.phase > 0
+                and math.hypot(world.puck_x - world.goal_x, world.puck_y - world.goal_y) < PLACED_WITHIN_M
+            )
             closing = near and world.jaw > PUCK_WIDTH and not done
             speed_m_s = 0.0 if done else REACH_SPEED_M_S
-        gain = min(6.0, speed_m_s / max(1e-9, math.hypot(dx, dy)))
+        gain = speed_m_s / (math.hypot(dx, dy) + SLOW_WITHIN_M)
         shoulder, elbow = _joint_speeds(world, gain * dx, gain * dy)
         tremor = self._tremor.normal(0.0, TREMOR, 2)
         command = np.array([shoulder / JOINT_SPEED_RAD_S, elbow / JOINT_SPEED_RAD_S, 1.0 if closing else -1.0])

@@ -15,7 +15,7 @@ from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble as Network
 from saqiya.models.ensemble import EnsemblePolicy, read_ensemble
 from saqiya.models.normaliser import RESOLUTION, Normaliser, fit_normaliser
-from saqiya.train.samples import Samples, Setting, episode_counts, finished, samples_of, settled
+from saqiya.train.samples import Samples, Setting, finished, samples_of, settled, who_saw_what
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ class Ensemble:
 
     Deep ensembles after Lakshminarayanan et al. (2017), chunks and L1 loss after ACT (Zhao et al., 2023). Where we
     differ: no latent variable and no temporal averaging; members differ by initial weights, by batch order and by the
-    episodes they drew (bootstrap), so that each can be judged on tries it never saw. Equal inputs, seed and `threads`
+    group of episodes that each has never seen and is judged on. Equal inputs, seed and `threads`
     give equal arrays on one machine.
 
     Settings: `members`; hidden `layers` of `width`; `steps` of AdamW with `batch` samples for each member; `rate`,
@@ -69,12 +69,12 @@ class Ensemble:
         values = settled(settings, _SETTINGS, trainer=self.name)
         samples = samples_of(lessons, spec)
         rng = np.random.default_rng(seed)
-        counts = episode_counts(samples.episodes_n, int(values["members"]), rng)
+        seen = who_saw_what(samples.episodes_n, int(values["members"]), rng)
         reads = fit_normaliser(samples.observation, samples.weight, resolution=values["resolution"])
         writes = fit_normaliser(samples.chunk[:, 0], samples.weight, resolution=values["resolution"])
-        arrays = _descend(samples, counts, (reads, writes), values, (seed, progress))
+        arrays = _descend(samples, seen, (reads, writes), values, (seed, progress))
         network = Network(reads, writes, tuple(arrays[0::2]), tuple(arrays[1::2]), np.zeros(spec.action))
-        return finished(network, spec, samples, counts > 0, values["resolution"])
+        return finished(network, spec, samples, seen, values["resolution"])
 
     def load(self, spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> RunnablePolicy:
         """Make the stored arrays act.
@@ -87,7 +87,7 @@ class Ensemble:
 
 def _descend(
     samples: Samples,
-    counts: NDArray[np.int64],
+    known: NDArray[np.bool_],
     normalisers: tuple[Normaliser, Normaliser],
     values: Mapping[str, float],
     run: tuple[int, Progress],
@@ -103,10 +103,10 @@ def _descend(
         generator = torch.Generator().manual_seed(seed)
         inputs = torch.from_numpy(reads.apply(samples.observation).astype(np.float32))
         target = torch.from_numpy(writes.apply(samples.chunk).reshape(len(inputs), -1).astype(np.float32))
-        # Each member draws its batches with its own odds: the sample's weight times how often the episode was drawn.
-        odds = torch.from_numpy(samples.weight * counts[:, samples.episode])
+        # Each member draws its batches with its own odds: the sample's weight for an episode that it may see, else 0.
+        odds = torch.from_numpy(samples.weight * known[:, samples.episode])
         sizes = [inputs.shape[1], *[int(values["width"])] * int(values["layers"]), target.shape[1]]
-        parameters = _initial(sizes, len(counts), generator)
+        parameters = _initial(sizes, len(known), generator)
         optimiser = torch.optim.AdamW(parameters, lr=values["rate"], weight_decay=values["decay"])
         steps, batch, jitter = int(values["steps"]), int(values["batch"]), values["jitter"]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))

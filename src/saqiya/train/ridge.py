@@ -12,24 +12,24 @@ from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained, V
 from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble, EnsemblePolicy, read_ensemble
 from saqiya.models.normaliser import RESOLUTION, fit_normaliser
-from saqiya.train.samples import Setting, episode_counts, finished, samples_of, settled
+from saqiya.train.samples import Setting, finished, samples_of, settled, who_saw_what
 
 __all__ = ["Ridge"]
 
 _SETTINGS: dict[str, Setting] = {
     "members": (4, 2, 64),
-    "features": (256, 8, 4096),
+    "features": (512, 8, 4096),
     "penalty": (1e-4, 1e-9, 10.0),
     "resolution": (RESOLUTION, 1e-9, 1.0),
 }
 
 
 class Ridge:
-    """Random ReLU features and a ridge regression on top, for each of a few bootstrap members.
+    """Random ReLU features and a ridge regression on top, for each of a few members.
 
     Random features after Rahimi and Recht (2007), with ReLU in place of the cosine, so that a stored policy is a
     network of one hidden layer and acts through the same forward pass as `ensemble`. Members differ by their features
-    and by which episodes they drew.
+    and by the group of episodes that each has never seen.
 
     Settings: `members`, `features` of each member, `penalty` (share of the mean feature power), `resolution` (least
     scale of a channel, in its own unit).
@@ -56,14 +56,14 @@ class Ridge:
         members, resolution = int(values["members"]), values["resolution"]
         samples = samples_of(lessons, spec)
         rng = np.random.default_rng(seed)
-        counts = episode_counts(samples.episodes_n, members, rng)
+        seen = who_saw_what(samples.episodes_n, members, rng)
         reads = fit_normaliser(samples.observation, samples.weight, resolution=resolution)
         writes = fit_normaliser(samples.chunk[:, 0], samples.weight, resolution=resolution)
         inputs = reads.apply(samples.observation)
         target = writes.apply(samples.chunk).reshape(len(inputs), -1)
         layers = []
         for member in range(members):
-            weight = samples.weight * counts[member][samples.episode]
+            weight = samples.weight * seen[member][samples.episode]
             layers.append(_solve(inputs, target, weight, (int(values["features"]), values["penalty"]), rng))
             progress("train", member + 1, members)
         stacked = [np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)]
@@ -71,7 +71,7 @@ class Ridge:
         ensemble = Ensemble(
             reads, writes, (stacked[0], stacked[2]), (stacked[1][:, None, :], stacked[3][:, None, :]), blank
         )
-        return finished(ensemble, spec, samples, counts > 0, resolution)
+        return finished(ensemble, spec, samples, seen, resolution)
 
     def load(self, spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> RunnablePolicy:
         """Make the stored arrays act.
@@ -89,9 +89,10 @@ def _solve(
     features, penalty = shape
     width = inputs.shape[1]
     hidden = rng.normal(size=(width, features)) / np.sqrt(width)
-    # A kink for each feature near where the data lie.
-    shift = rng.uniform(-2.0, 2.0, features)
     kept = weight > 0
+    # Each feature's kink goes through a sample, so that there are most kinks where the data are densest.
+    through = inputs[kept][rng.integers(0, int(kept.sum()), features)]
+    shift = -np.einsum("fd,df->f", through, hidden)
     share = weight[kept] / weight[kept].sum()
     lifted = np.maximum(inputs[kept] @ hidden + shift, 0.0)
     middle, aim = share @ lifted, share @ target[kept]
