@@ -29,6 +29,7 @@ def test_a_stopwatch_in_disguise_does_not_beat_the_stopwatch():
     report = quality_report(episodes, threshold=None, horizon_s=9.5, seed=0, resamples=200)
     assert report.auroc.value > 0.6
     assert not report.beats_stopwatch
+    assert not report.beats_stopwatch_half
     assert report.auroc_running.value == pytest.approx(0.5)
 
 
@@ -97,6 +98,13 @@ def test_a_detector_with_an_infinite_threshold_takes_no_part():
     view = tried(success=True, level=5.0)
     assert fuse({"a": (view, None)}).first_alarm_s(1.0) is None
     assert fuse({"a": (view, None), "b": (view, 1.0)}).peak(10.0) == 5.0
+
+
+def test_without_a_single_threshold_there_is_no_verdict():
+    episodes = [fuse({"a": (tried(success=success), None)}) for success in (True, False)]
+    report = quality_report(episodes, threshold=1.0, horizon_s=8.0, seed=0, resamples=50)
+    assert report.auroc.value is report.auroc_running.value is None
+    assert report.caught.value == 0.0
 
 
 def test_a_threshold_of_zero_still_means_above_it():

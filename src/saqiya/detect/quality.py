@@ -79,7 +79,8 @@ class QualityReport:
         caught: share of failures alarmed before the horizon.
         false_alarms: share of successes alarmed before the horizon.
         lead_s: median time from the alarm of a caught failure to the horizon (or its end, where that came first).
-        beats_stopwatch: the interval of `gain` lies above zero.
+        beats_stopwatch: the interval of `gain` lies above zero: it knows more by the horizon than that time has passed.
+        beats_stopwatch_half: the interval of `gain_half` does: it warns while the clock has nothing to say.
     """
 
     horizon_s: float
@@ -97,6 +98,7 @@ class QualityReport:
     false_alarms: Estimate
     lead_s: Estimate
     beats_stopwatch: bool
+    beats_stopwatch_half: bool
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as plain JSON values."""
@@ -150,7 +152,8 @@ def quality_report(
         caught=_share([alarm is not None for alarm in alarms], level),
         false_alarms=_share([alarm is not None for alarm in false], level),
         lead_s=_median(leads, draws),
-        beats_stopwatch=full[2].low is not None and full[2].low > 0.0,
+        beats_stopwatch=_above_zero(full[2]),
+        beats_stopwatch_half=_above_zero(half[2]),
     )
 
 
@@ -158,7 +161,8 @@ def fuse(parts: Mapping[str, tuple[ScoredEpisode, float | None]]) -> ScoredEpiso
     """Fuse several detectors' views of one episode into one that alarms, above 1, when any of them alarms.
 
     Each score is divided by its detector's threshold (a threshold of zero or less: infinite above it, zero below). A
-    detector whose threshold is infinite never alarms and takes no part. The budgets of the parts add up at most.
+    detector whose threshold is infinite never alarms and takes no part; when none takes part the fused episode has no
+    score. The false-alarm budgets of the parts add up at most.
 
     Args:
         parts: by detector name, its view and its threshold.
@@ -171,7 +175,7 @@ def fuse(parts: Mapping[str, tuple[ScoredEpisode, float | None]]) -> ScoredEpiso
     views = [(view, threshold) for view, threshold in parts.values() if threshold is not None]
     first = next(iter(parts.values()))[0]
     if not views:
-        return ScoredEpisode(first.success, first.length_s, first.t_s, np.zeros(len(first.t_s)))
+        return ScoredEpisode(first.success, first.length_s, np.zeros(0), np.zeros(0))
     t_s = np.concatenate([view.t_s for view, _ in views])
     ratios = np.concatenate([_ratio(view.scores, threshold) for view, threshold in views])
     order = np.argsort(t_s, kind="stable")
@@ -182,6 +186,10 @@ def _ratio(scores: Vector, threshold: float) -> Vector:
     if threshold > 0.0:
         return scores / threshold
     return np.where(scores > threshold, np.inf, 0.0)
+
+
+def _above_zero(gain: Estimate) -> bool:
+    return gain.low is not None and gain.low > 0.0
 
 
 def _alarm_before(episode: ScoredEpisode, threshold: float | None, horizon_s: float) -> float | None:
@@ -234,6 +242,8 @@ def _beside_stopwatch(
         return NOTHING, NOTHING, NOTHING
     n = len(failures) + len(successes)
     peaks = [np.array([episode.peak(until_s) for episode in group]) for group in (failures, successes)]
+    if all(np.all(np.isneginf(group)) for group in peaks):
+        return NOTHING, NOTHING, NOTHING  # no score at all, which is not the same as a useless one
     times = [np.array([min(episode.length_s, until_s) for episode in group]) for group in (failures, successes)]
     ahead, timed = _ahead(*peaks), _ahead(*times)
     own, null = _area(ahead, draws, n), _area(timed, draws, n)
@@ -258,7 +268,7 @@ def _running(
     failures: Sequence[ScoredEpisode], successes: Sequence[ScoredEpisode], horizon_s: float, draws: _Draws
 ) -> Estimate:
     """Average, over moments up to the horizon, the area among the tries still running then."""
-    if not failures or not successes:
+    if not failures or not successes or not any(episode.scores.size for episode in (*failures, *successes)):
         return NOTHING
     pairs = np.zeros((len(failures), len(successes)))
     running = np.zeros_like(pairs)
