@@ -27,15 +27,23 @@ def freezes_when_it_holds(action, reached):
 
 
 OPEN = {3: 1.0, 4: -1.0}
-"""The last action opens the gripper: of the tiny arm (3 numbers) upwards, of the simulated one (4 numbers) downwards."""
+"""The last action opens the gripper: upwards for the tiny arm (3 numbers), downwards for the simulated one (4)."""
+
+
+def a_long_way(site):
+    """Of twenty starts the one whose goal lies farthest from its object, so that nothing lands there by luck."""
+
+    def way(start):
+        return np.hypot(*(start.factors[f"goal_{axis}"] - start.factors[f"object_{axis}"] for axis in "xy"))
+
+    return max((site.sample_start(seed) for seed in range(20)), key=way)
 
 
 def staged(name, mistake):
     if name != "tiny":
         pytest.importorskip("metaworld")
     site = plugins.load("saqiya.sites", name)()
-    start = site.sample_start(3)
-    step, expert, events, rows = site.reset(start), site.expert(3), [], defaultdict(list)
+    step, expert, events, rows = site.reset(a_long_way(site)), site.expert(0), [], defaultdict(list)
     for _ in range(site.spec.horizon_steps):
         events += [Event(step.t_ns, event) for event in step.events]
         reached = max(
@@ -63,9 +71,8 @@ def test_a_gripper_that_never_closes_is_no_grasp(name):
     assert staged(name, never_closes).label == "no_grasp"
 
 
-@pytest.mark.parametrize("name", SITES)
-def test_an_arm_that_freezes_when_it_holds_is_a_weak_grasp(name):
-    assert staged(name, freezes_when_it_holds).label == "weak_grasp"
+def test_an_arm_that_freezes_when_it_holds_is_a_weak_grasp():
+    assert staged("tiny", freezes_when_it_holds).label == "weak_grasp"
 
 
 def test_an_object_put_down_on_the_way_is_in_the_wrong_place():
