@@ -288,12 +288,14 @@ class Takeover:
     Attributes:
         actions: float64 (t, d), the executed actions of the failed try; replayed up to `step`.
         step: the control step at which the operator takes over.
+        arrived: the observation that was logged at `step`; a replay that does not reach it is void.
         earlier: how many steps earlier each further attempt begins when the operator does not succeed.
         attempts: how often to try.
     """
 
     actions: Vector
     step: int
+    arrived: Observation
     earlier: int
     attempts: int
 

@@ -115,7 +115,7 @@ class Catalog:
                     return noun_of(rows[0])
                 if rows:
                     raise UnknownId(
-                        f"{ref!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
+                        f"{ref[:80]!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
                         remedy="Give more of the id",
                     )
             raise self._unknown(connection, ref, kind)
@@ -175,6 +175,13 @@ class Catalog:
             if key is None:
                 raise self._unknown(connection, noun_id, None)
         return str(key)
+
+    def first_created_ns(self, prefix: str) -> int | None:
+        """Return when the first noun was stored whose key begins with `prefix`, or None."""
+        query = sa.select(sa.func.min(nouns.c.created_ns)).where(nouns.c.key.startswith(prefix, autoescape=True))
+        with self.database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else int(found)
 
     def count(self) -> dict[str, int]:
         """Return how many nouns there are of every kind that has any."""
@@ -248,7 +255,9 @@ class Catalog:
         tests: list[sa.ColumnElement[bool]] = [nouns.c.id == ref, nouns.c.key == ref]
         if len(ref) >= _SHORTEST_PART:
             size = len(ref)
-            tests.append(sa.or_(sa.func.substr(nouns.c.id, 1, size) == ref, sa.func.substr(nouns.c.id, -size) == ref))
+            beginning = sa.func.substr(nouns.c.id, 1, size)
+            ending = sa.func.substr(nouns.c.id, sa.func.length(nouns.c.id) - size + 1)
+            tests.append(sa.or_(beginning == ref, ending == ref))
         return tests
 
     def _unknown(self, connection: sa.Connection, ref: str, kind: type[Noun] | None) -> UnknownId:
@@ -265,7 +274,7 @@ class Catalog:
         near = difflib.get_close_matches(ref, names, n=3, cutoff=0.5)
         return UnknownId(
             f"no {kind.kind if kind else 'noun'} has this id or key",
-            subject=ref,
+            subject=ref[:80],
             remedy=f"Did you mean {', '.join(near)}?" if near else "`saqiya status` shows what there is",
         )
 

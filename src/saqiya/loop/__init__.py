@@ -1,0 +1,1 @@
+"""Wires the stages into one wheel: configuration, rollouts, the verbs, and what follows what in a turn."""

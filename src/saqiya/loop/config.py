@@ -1,0 +1,265 @@
+"""`saqiya.toml`: read once, checked once, and named with file and line where it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from saqiya.errors import ConfigError, UsageError
+from saqiya.evaluate.gate import GateParams
+
+__all__ = ["Config", "read_config", "template"]
+
+FILE_NAME = "saqiya.toml"
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What is to be done, by which criterion it counts as done, and with which body: together, the scope."""
+
+    name: str
+    criterion: str
+    embodiment: str
+
+    @property
+    def scope(self) -> str:
+        """One running turn and one alpha ledger belong to this name."""
+        return f"{self.name}@{self.criterion}/{self.embodiment}"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Seed of everything drawn, and how many processes roll out at once (0: in this one)."""
+
+    seed: int = field(default=0, metadata={"low": 0})
+    workers: int = field(default=2, metadata={"low": 0, "high": 64})
+
+
+@dataclass(frozen=True)
+class BootstrapConfig:
+    """The first demonstrations: how many, and from which middle share of every start factor."""
+
+    demonstrations: int = field(default=20, metadata={"low": 2})
+    region: float = field(default=0.4, metadata={"low": 0.01, "high": 1.0})
+    smoke: int = field(default=10, metadata={"low": 1})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Which trainer, how policies are called at the site, and the trainer's own settings."""
+
+    trainer: str = "ensemble"
+    chunk: int = field(default=8, metadata={"low": 1})
+    execute: int = field(default=2, metadata={"low": 1})
+    settings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeployConfig:
+    """How many tries are rolled out and logged at the end of a turn."""
+
+    rollouts: int = field(default=200, metadata={"low": 1})
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """Runtime signals, and the share of nominal successes that may raise a false alarm."""
+
+    detectors: tuple[str, ...] = ("disagreement", "distance")
+    budget: float = field(default=0.1, metadata={"low": 0.001, "high": 0.5})
+
+
+@dataclass(frozen=True)
+class CorrectConfig:
+    """How many corrections a turn asks for, and how long before the failure an operator takes over."""
+
+    per_turn: int = field(default=25, metadata={"low": 1})
+    lead_s: float = field(default=0.25, metadata={"low": 0.0})
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Tries beside the pairs: starts that worked, and starts of corrected failures for each mode."""
+
+    worked: int = field(default=60, metadata={"low": 0})
+    regression_per_mode: int = field(default=10, metadata={"low": 0})
+
+
+@dataclass(frozen=True)
+class PhasesConfig:
+    """The lower bound of success needed to leave each phase of a task's life."""
+
+    bootstrap: float = field(default=0.45, metadata={"low": 0.0, "high": 1.0})
+    mining: float = field(default=0.70, metadata={"low": 0.0, "high": 1.0})
+    active_learning: float = field(default=0.80, metadata={"low": 0.0, "high": 1.0})
+    automatic_labels: float = field(default=0.85, metadata={"low": 0.0, "high": 1.0})
+    self_sustaining: float = field(default=0.90, metadata={"low": 0.0, "high": 1.0})
+
+    def current(self, low: float) -> str:
+        """Return the phase a task is in when its success has this lower bound."""
+        for phase in dataclasses.fields(self):
+            if low < getattr(self, phase.name):
+                return phase.name
+        return "self_sustaining"
+
+
+@dataclass(frozen=True)
+class StopConfig:
+    """When the wheel rests: the lower bound that is wanted, and how many turns without gain are enough."""
+
+    target: float = field(default=0.90, metadata={"low": 0.0, "high": 1.0})
+    turns_without_gain: int = field(default=2, metadata={"low": 1})
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """The site that policies act at, by its registered name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole of saqiya.toml, one field a section."""
+
+    task: TaskConfig
+    site: SiteConfig
+    run: RunConfig = field(default_factory=RunConfig)
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    deploy: DeployConfig = field(default_factory=DeployConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    correct: CorrectConfig = field(default_factory=CorrectConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    gate: GateParams = field(default_factory=GateParams)
+    phases: PhasesConfig = field(default_factory=PhasesConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check a saqiya.toml.
+
+    Raises:
+        ConfigError: it cannot be read, or a key, type or range is wrong; the message names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", subject=str(path), remedy="Run saqiya init.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
+    return _Reader(path, text).section(Config, raw, ())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    path: Path
+    text: str
+
+    def section(self, cls: type[Any], raw: Mapping[str, Any], where: tuple[str, ...]) -> Any:  # noqa: ANN401
+        hints = get_type_hints(cls)
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for key in raw:
+            if key not in known:
+                raise self.fault((*where, key), f"unknown key; known here: {', '.join(known)}")
+        values: dict[str, Any] = {}
+        for name, spec in known.items():
+            if name not in raw:
+                if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+                    raise self.fault(where, f"the key {name!r} is missing")
+                continue
+            values[name] = self.value(hints[name], raw[name], (*where, name), spec.metadata)
+        try:
+            return cls(**values)
+        except UsageError as error:
+            raise self.fault(where, f"{error.subject}: {error.what}") from error
+
+    def value(self, hint: Any, raw: Any, where: tuple[str, ...], bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            if not isinstance(raw, dict):
+                raise self.fault(where, "must be a section")
+            return self.section(hint, raw, where)
+        if get_origin(hint) is tuple:
+            if not isinstance(raw, list) or not all(isinstance(item, get_args(hint)[0]) for item in raw):
+                raise self.fault(where, f"must be a list of {get_args(hint)[0].__name__}")
+            return tuple(raw)
+        if get_origin(hint) is dict:
+            if not isinstance(raw, dict) or not all(_is_number(item) for item in raw.values()):
+                raise self.fault(where, "must be a table of numbers")
+            return {name: float(item) for name, item in raw.items()}
+        return self.scalar(hint, raw, where, bounds)
+
+    def scalar(self, hint: Any, raw: Any, where: tuple[str, ...], bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        if issubclass(hint, StrEnum):
+            if raw not in {item.value for item in hint}:
+                raise self.fault(where, f"must be one of {', '.join(hint)}")
+            return hint(raw)
+        good = _is_number(raw) if hint is float else isinstance(raw, hint) and (hint is bool or raw is not True)
+        if not good or (hint is int and isinstance(raw, bool)):
+            raise self.fault(where, f"must be {hint.__name__}, not {type(raw).__name__}")
+        if "low" in bounds and raw < bounds["low"]:
+            raise self.fault(where, f"must be at least {bounds['low']}, not {raw}")
+        if "high" in bounds and raw > bounds["high"]:
+            raise self.fault(where, f"must be at most {bounds['high']}, not {raw}")
+        return float(raw) if hint is float else raw
+
+    def fault(self, where: tuple[str, ...], what: str) -> ConfigError:
+        name = ".".join(where) or "the file"
+        return ConfigError(f"{name}: {what}", subject=f"{self.path}:{self.line(where)}", remedy="Correct that line.")
+
+    def line(self, where: tuple[str, ...]) -> int:
+        """Find the line of a key: tomllib keeps none, so look for it inside its section."""
+        section: tuple[str, ...] = ()
+        best = 1
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            header = re.match(r"\s*\[([^\[\]]+)\]", line)
+            if header:
+                section = tuple(part.strip() for part in header[1].split("."))
+                if section == where[: len(section)]:
+                    best = number
+            key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line)
+            if key and (*section, key[1]) == where[: len(section) + 1]:
+                return number
+        return best
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> str:
+    """Return the text of a new saqiya.toml: what must be said, and the defaults as comments."""
+    lines = [
+        "[task]",
+        f'name = "{task.name}"',
+        f'criterion = "{task.criterion}"',
+        f'embodiment = "{task.embodiment}"',
+        "",
+        "[site]",
+        f'name = "{site}"',
+        "",
+        "[run]",
+        f"seed = {run.seed}",
+        f"workers = {run.workers}",
+        "",
+        "[train]",
+        f'trainer = "{trainer}"',
+        "",
+    ]
+    for section in ("bootstrap", "deploy", "detect", "correct", "evaluate", "gate", "phases", "stop"):
+        lines.append(f"[{section}]")
+        params = getattr(Config, "__dataclass_fields__")[section].default_factory()
+        for item in dataclasses.fields(params):
+            value = getattr(params, item.name)
+            text = json.dumps(list(value)) if isinstance(value, tuple) else json.dumps(value)
+            lines.append(f"# {item.name} = {text}")
+        lines.append("")
+    return "\n".join(lines)

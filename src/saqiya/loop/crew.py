@@ -1,0 +1,169 @@
+"""Processes that roll out side by side: each holds one site and the policies it was given, and writes MCAP to the spool.
+
+A roll is a pure function of site, policy and start, so how many processes share the work changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from saqiya import plugins
+from saqiya.domain.contracts import Demonstrable, Roll, RunnablePolicy, Site
+from saqiya.domain.nouns import PolicySpec
+from saqiya.errors import SaqiyaError, SiteFault, StorageFull
+from saqiya.loop.rollout import run_try
+from saqiya.stores import tensors
+
+__all__ = ["Crew", "PolicySource", "Ran", "Task"]
+
+
+@dataclass(frozen=True)
+class PolicySource:
+    """Where a process finds a policy: the stored arrays, who can load them, and how they are called."""
+
+    weights: Path
+    trainer: str
+    spec: PolicySpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """One roll for one process."""
+
+    roll: Roll
+    policy: PolicySource | None
+    out: Path
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process reports back; the log itself lies at `out`. A fault comes back as a value, so no try is lost."""
+
+    roll: Roll
+    out: Path
+    success: bool
+    human_steps: int
+    takeovers: int
+    void: str
+    seconds: dict[str, float]
+    fault: SaqiyaError | None = None
+
+
+class Crew:
+    """A pool of rollout processes for one site; with `workers=0` the work is done here."""
+
+    def __init__(self, site: str, *, workers: int) -> None:
+        """Nothing is started until the first roll."""
+        self._site, self._workers = site, workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._here: _Hand | None = None
+
+    def __enter__(self) -> Self:
+        """Return the crew itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send everybody home."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop the processes and free the site."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._here is not None:
+            self._here.site.close()
+        self._pool = self._here = None
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Ran]:
+        """Run the tasks and yield what became of each, in their order."""
+        if not tasks:
+            return
+        if self._workers == 0:
+            self._here = self._here or _Hand(self._site)
+            for task in tasks:
+                yield self._here.run(task)
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_enlist,
+                initargs=(self._site,),
+            )
+        yield from self._pool.map(_run, tasks, chunksize=1)
+
+
+class _Hand:
+    """One process's site, and the policies it has loaded so far."""
+
+    def __init__(self, site: str) -> None:
+        from saqiya.formats.mcap import McapFormat
+
+        self.site: Site = plugins.load("saqiya.sites", site)()
+        self._format = McapFormat()
+        self._policies: dict[Path, RunnablePolicy] = {}
+
+    def run(self, task: Task) -> Ran:
+        roll = task.roll
+        policy = self._load(task.policy) if task.policy else None
+        operator = None
+        if policy is None or roll.takeover is not None:
+            if not isinstance(self.site, Demonstrable):
+                fault = SiteFault("brings no scripted expert", subject=self.site.spec.name, remedy="Name an operator.")
+                return Ran(roll, task.out, success=False, human_steps=0, takeovers=0, void="", seconds={}, fault=fault)
+            operator = self.site.expert(roll.start.seed)
+        try:
+            done = run_try(self.site, roll, policy=policy, operator=operator, facts=task.facts)
+            if not done.void and not task.out.exists():
+                self._format.write(done.log, task.out)
+        except (SiteFault, StorageFull) as fault:
+            return Ran(roll, task.out, success=False, human_steps=0, takeovers=0, void="", seconds={}, fault=fault)
+        return Ran(
+            roll,
+            task.out,
+            success=done.success,
+            human_steps=done.human_steps,
+            takeovers=done.takeovers,
+            void=done.void,
+            seconds=dict(done.seconds),
+        )
+
+    def _load(self, source: PolicySource) -> RunnablePolicy:
+        if source.weights not in self._policies:
+            trainer = plugins.load("saqiya.trainers", source.trainer)()
+            self._policies[source.weights] = trainer.load(source.spec, tensors.read(source.weights))
+        return self._policies[source.weights]
+
+
+_hand: _Hand | None = None
+
+
+def _enlist(site: str) -> None:
+    """Set up a process: one numeric thread, one site, and no life without its parent."""
+    global _hand  # noqa: PLW0603 - a pool's initializer has no other place to leave things
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A killed parent leaves its pool waiting for ever: the queue's other end is held by the siblings.
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    _hand = _Hand(site)
+
+
+def _run(task: Task) -> Ran:
+    if _hand is None:
+        raise SiteFault("the process was not set up", subject="crew")
+    return _hand.run(task)

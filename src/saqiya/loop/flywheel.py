@@ -1,0 +1,439 @@
+"""The wheel, one method a verb: wires stages, site, crew and stores, and holds no logic of its own.
+
+Everything a turn makes is stored under a logical key that begins with `turn-<n>/`. A verb whose noun is there already
+returns it, so any verb can be called again after a crash, and the turn goes on from the nouns alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from saqiya import plugins
+from saqiya.correct import stage as correct
+from saqiya.deploy import stage as deploy
+from saqiya.detect import stage as detect
+from saqiya.domain.contracts import Demonstrable, Progress, Restorable, Site
+from saqiya.domain.ids import Clock
+from saqiya.domain.nouns import (
+    Correction,
+    CorrectionRequest,
+    DatasetVersion,
+    Decision,
+    Deployment,
+    Episode,
+    EvaluationPlan,
+    Failure,
+    FailureMode,
+    GateDecision,
+    Noun,
+    Novelty,
+    Outcome,
+    Policy,
+    PolicySpec,
+    Role,
+    Suite,
+    Turn,
+)
+from saqiya.domain.streams import Start
+from saqiya.errors import GuardRefusal
+from saqiya.evaluate import stage as evaluate
+from saqiya.ingest import stage as ingest
+from saqiya.loop import draws
+from saqiya.loop.account import Account
+from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, read_config, template
+from saqiya.loop.crew import Crew
+from saqiya.loop.figures import turn_figures
+from saqiya.loop.rolling import Rolling
+from saqiya.measure import stage as measure
+from saqiya.mix import stage as mix
+from saqiya.stores.lineage import Kin, walk
+from saqiya.stores.verify import Report, verify
+from saqiya.stores.workspace import Workspace
+from saqiya.train import stage as train
+from saqiya.triage import stage as triage
+
+__all__ = ["Flywheel"]
+
+
+def _quiet(_what: str, _done: int, _of: int) -> None:
+    """Show nothing."""
+
+
+class Flywheel:
+    """One workspace and everything that can be done in it.
+
+    Use it as a context manager, or call `close`. Verbs of a turn work on the turn that is under way: the number of
+    turns that are finished.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        progress: Progress = _quiet,
+        clock: Clock = time.time_ns,  # noqa: TID251 - the one place where the real clock enters
+    ) -> None:
+        """Open the workspace at `path`.
+
+        Raises:
+            NoWorkspace, WorkspaceTooNew, ConfigError: it is missing, from a newer Saqiya, or its saqiya.toml is wrong.
+        """
+        self.store = Workspace.open(Path(path), clock=clock, entropy=secrets.token_bytes)
+        self.progress, self.clock = progress, clock
+        self.account = Account()
+        self._opened_ns = clock()
+
+    @classmethod
+    def init(cls, path: str | Path, *, site: str, trainer: str = "ensemble", seed: int = 0, workers: int = 2) -> Self:
+        """Make a workspace with a saqiya.toml for a registered site, and open it."""
+        spec = plugins.load("saqiya.sites", site)().spec
+        task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
+        text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
+        root = Path(path)
+        Workspace.create(root, site="local", clock=time.time_ns, entropy=secrets.token_bytes).close()  # noqa: TID251
+        if not (root / FILE_NAME).exists():
+            (root / FILE_NAME).write_text(text, encoding="utf-8")
+        return cls(root)
+
+    def __enter__(self) -> Self:
+        """Return the flywheel itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop the rollout processes and close the catalog."""
+        if "crew" in self.__dict__:
+            self.crew.close()
+        if "site" in self.__dict__:
+            self.site.close()
+        self.store.close()
+
+    # -- what the verbs share ------------------------------------------------------------------------------------
+
+    @cached_property
+    def config(self) -> Config:
+        """The workspace's saqiya.toml, read once."""
+        return read_config(self.store.root / FILE_NAME)
+
+    @cached_property
+    def site(self) -> Site:
+        """The configured site, for its spec and for drawing starts; rollouts have their own."""
+        with self.account.spent("start-up"):
+            made: Site = plugins.load("saqiya.sites", self.config.site.name)()
+        return made
+
+    @cached_property
+    def crew(self) -> Crew:
+        """The rollout processes."""
+        return Crew(self.config.site.name, workers=self.config.run.workers)
+
+    @cached_property
+    def roller(self) -> Rolling:
+        """Runs, records and ingests tries."""
+        return Rolling(
+            self.store, self.crew, self.config, clock=self.clock, account=self.account, progress=self.progress
+        )
+
+    @property
+    def scope(self) -> str:
+        """The (task criterion, embodiment) that turn and alpha ledger belong to."""
+        return self.config.task.scope
+
+    @property
+    def number(self) -> int:
+        """The turn under way: as many as are finished."""
+        return sum(turn.scope == self.scope for turn in self.store.catalog.all(Turn))
+
+    def key(self, *parts: object) -> str:
+        """The logical key of something in the turn under way."""
+        return "/".join(["turn-" + str(self.number), *map(str, parts)])
+
+    def champion(self) -> tuple[Policy, Deployment] | None:
+        """The deployed policy and its last deployment in this scope."""
+        deployed = [one for one in self.store.catalog.all(Deployment) if one.scope == self.scope]
+        return (self.store.catalog.get(deployed[-1].policy, Policy), deployed[-1]) if deployed else None
+
+    def episode(self, ref: str) -> Episode:
+        """Return an episode by id, key or a unique part of its id."""
+        return self.store.catalog.get(ref, Episode)
+
+    def policy_spec(self) -> PolicySpec:
+        """How policies of this scope are called: the site's streams and rate, the configured chunks."""
+        spec, config = self.site.spec, self.config.train
+        return PolicySpec(
+            observation=dict(spec.observation),
+            action=len(spec.action_low),
+            rate_hz=spec.rate_hz,
+            chunk=config.chunk,
+            execute=config.execute,
+            embodiment=spec.embodiment,
+        )
+
+    def turn_seconds(self) -> float:
+        """Seconds since the turn under way began: its first noun, or this object when that is older."""
+        first_ns = self.store.catalog.first_created_ns(self.key(""))
+        began_ns = self._opened_ns if first_ns is None else min(first_ns, self._opened_ns)
+        return (self.clock() - began_ns) / 1e9
+
+    def training_episodes(self, policy: Policy) -> list[Episode]:
+        """The episodes that a policy was trained on; none for a foreign policy."""
+        if policy.dataset is None:
+            return []
+        dataset = self.store.catalog.get(policy.dataset, DatasetVersion)
+        return [self.store.catalog.get(one, Episode) for one in dict.fromkeys(e.episode for e in dataset.entries)]
+
+    # -- the verbs -----------------------------------------------------------------------------------------------
+
+    def record(self) -> CorrectionRequest:
+        """Ask for the first demonstrations of the scope: starts from the narrow bootstrap region."""
+        bootstrap = self.config.bootstrap
+        starts = draws.starts(
+            self.site, self.config.run.seed, "bootstrap", 0, bootstrap.demonstrations, region=bootstrap.region
+        )
+        return correct.request_bootstrap(self.store, starts, key="turn-0/request/bootstrap")
+
+    def ingest(
+        self, paths: Iterable[str | Path], *, facts: Mapping[str, Any] | None = None, link: bool = False
+    ) -> ingest.Admitted:
+        """Take in log files or folders of any known format; the same try in two formats becomes one episode."""
+        formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
+        return ingest.run(
+            self.store, [Path(one) for one in paths], formats, facts=facts or {}, link=link, clock=self.clock
+        )
+
+    def detect(self) -> detect.Detected:
+        """Calibrate the detectors on the champion's deployment and find its failures."""
+        champion, deployment = self._deployed()
+        return detect.run(
+            self.store,
+            deployment,
+            self.training_episodes(champion),
+            detectors=self.config.detect.detectors,
+            budget=self.config.detect.budget,
+            phases=self.site.spec.phases,
+            seed=self.config.run.seed,
+            key=self.key("detect"),
+        )
+
+    def measure(self, episodes: Sequence[Episode]) -> tuple[Novelty, ...]:
+        """Measure episodes in bits relative to the champion: the policy that they are meant to teach."""
+        champion, _ = self._deployed()
+        spec = self.site.spec
+        return measure.run(
+            self.store,
+            episodes,
+            champion,
+            train.load(self.store, champion),
+            action_range=spec.action_high - spec.action_low,
+            training=_starts(self.training_episodes(champion)),
+            ranges=spec.factors,
+        )
+
+    def triage(self) -> triage.Triaged:
+        """Name, group and rank the failures of the last deployment, and ask for corrections."""
+        champion, deployment = self._deployed()
+        failures = self._failures(deployment)
+        measured = self.measure([self.store.catalog.get(one.episode, Episode) for one in failures])
+        return triage.run(
+            self.store,
+            deployment,
+            failures,
+            novelty={one.episode: one for one in measured},
+            training=_starts(self.training_episodes(champion)),
+            ranges=self.site.spec.factors,
+            phases=self.site.spec.phases,
+            budget=self.config.correct.per_turn,
+            restorable=isinstance(self.site, Restorable),
+            key=self.key("triage"),
+        )
+
+    def correct(self, request: CorrectionRequest, *, first: int | None = None) -> tuple[Correction, ...]:
+        """Collect what a request asks for, with the site's own expert as operator, and measure what it teaches."""
+        if not isinstance(self.site, Demonstrable):
+            raise GuardRefusal(
+                "has no scripted expert", subject=self.site.spec.name, remedy="Record corrections and ingest them."
+            )
+        operator = self.site.expert(self.config.run.seed).name
+        made = correct.run(
+            self.store,
+            request,
+            self.roller,
+            operator=operator,
+            lead_s=self.config.correct.lead_s,
+            rate_hz=self.site.spec.rate_hz,
+            first=first,
+        )
+        if request.target != correct.BOOTSTRAP:
+            self.measure([self.store.catalog.get(one.episode, Episode) for one in made])
+        return made
+
+    def mix(self, *, note: str = "") -> DatasetVersion:
+        """Mix the dataset version of this turn from every accepted correction so far."""
+        champion = self.champion()
+        parent = champion[0].dataset if champion else None
+        held_out = [
+            slot.start
+            for plan in self.store.catalog.all(EvaluationPlan)
+            for slot in plan.slots
+            if slot.suite is Suite.SUPERIORITY
+        ]
+        suspect = self._quarantined()
+        return mix.run(
+            self.store,
+            [one for one in self.store.catalog.all(Correction) if one.episode not in suspect],
+            parent=self.store.catalog.get(parent, DatasetVersion) if parent else None,
+            evaluation=[*held_out, *self._evaluation_starts()],
+            note=note,
+            key=self.key("dataset"),
+        )
+
+    def train(self, dataset: DatasetVersion) -> Policy:
+        """Train the candidate of this turn on a dataset version."""
+        config = self.config.train
+        with self.account.spent("optimiser"):
+            return train.run(
+                self.store,
+                dataset,
+                trainer=config.trainer,
+                spec=self.policy_spec(),
+                settings=config.settings,
+                seed=draws.seed(self.config.run.seed, "train", self.number, 0),
+                progress=self.progress,
+                key=self.key("policy"),
+            )
+
+    def evaluate(self, candidate: Policy) -> GateDecision:
+        """Let the gate decide about a candidate; the first policy of a scope goes through as INITIAL."""
+        champion = self.champion()
+        if champion is None:
+            return evaluate.initial(self.store, candidate, key=self.key("decision"))
+        outcomes = self._outcomes(champion[1])
+        worked = [one.start for one, outcome in outcomes if outcome is Outcome.SUCCESS and one.start]
+        contest = evaluate.Contest(
+            scope=self.scope,
+            candidate=candidate,
+            champion=champion[0],
+            starts=self._evaluation_starts(),
+            worked=tuple(worked[: self.config.evaluate.worked]),
+            worked_known=len(worked),
+            regression=self._regression(champion[0]),
+            champion_rate=len(worked) / max(1, len(outcomes)),
+        )
+        _, decision = evaluate.run(
+            self.store,
+            contest,
+            self.roller,
+            params=self.config.gate,
+            seed=draws.seed(self.config.run.seed, "order", self.number, 0),
+            key=self.key("decision"),
+        )
+        return decision
+
+    def deploy(self, decision: GateDecision) -> Deployment:
+        """Roll out the policy that a decision leaves in charge, from fresh starts over the full region."""
+        starts = draws.starts(
+            self.site, self.config.run.seed, "deploy", self.number, self.config.deploy.rollouts, region=1.0
+        )
+        return deploy.run(self.store, decision, starts, self.roller, scope=self.scope, key=self.key("deployment"))
+
+    def close_turn(self) -> Turn:
+        """Write down the turn's figures; with this row the turn is over."""
+        number, catalog = self.number, self.store.catalog
+        decision = catalog.get(self.key("decision"), GateDecision)
+        deployment = catalog.get(self.key("deployment"), Deployment)
+        turn = Turn(
+            id=catalog.new_id("turn"),
+            scope=self.scope,
+            number=number,
+            dataset=catalog.get(decision.candidate, Policy).dataset,
+            policy=deployment.policy,
+            decision=decision.id,
+            deployment=deployment.id,
+            figures=turn_figures(self, decision, deployment),
+        )
+        return catalog.put(turn, key=self.key("turn"))
+
+    def turn(self) -> Turn:
+        """Turn the wheel once, durably: after a crash, call it again and it goes on where it stopped."""
+        from saqiya.loop.worker import run_turn
+
+        with self.store.lock(self.scope):
+            self.account, self._opened_ns = Account(), self.clock()
+            self.__dict__.pop("roller", None)
+            return run_turn(self)
+
+    # -- what is asked of it -------------------------------------------------------------------------------------
+
+    def lineage(self, ref: str, *, up: bool, depth: int = 20) -> Kin:
+        """Walk from a noun along its references: `up` to what it came from, or down to what came of it."""
+        return walk(self.store.catalog, self.store.catalog.get(ref).id, "up" if up else "down", depth=depth)
+
+    def verify(self, *, full: bool = False) -> Report:
+        """Re-hash what is stored, resolve every id, and list every lie."""
+        return verify(
+            self.store.catalog, self.store.objects, derived=self.store.derived, now_ns=self.clock(), full=full
+        )
+
+    def noun(self, ref: str) -> Noun:
+        """Return any noun by id, logical key, or a unique part of its id."""
+        return self.store.catalog.get(ref)
+
+    # -- small print ---------------------------------------------------------------------------------------------
+
+    def _deployed(self) -> tuple[Policy, Deployment]:
+        champion = self.champion()
+        if champion is None:
+            raise GuardRefusal("nothing is deployed in this scope", subject=self.scope, remedy="Run saqiya turn first.")
+        return champion
+
+    def _failures(self, deployment: Deployment) -> list[Failure]:
+        episodes = set(deployment.episodes)
+        return [one for one in self.store.catalog.all(Failure) if one.episode in episodes]
+
+    def _outcomes(self, deployment: Deployment) -> list[tuple[Episode, Outcome]]:
+        episodes = [self.store.catalog.get(one, Episode) for one in deployment.episodes]
+        outcomes = detect.outcomes_of(self.store, episodes)
+        return [(one, outcomes[one.id]) for one in episodes]
+
+    def _evaluation_starts(self) -> tuple[Start, ...]:
+        return draws.starts(
+            self.site, self.config.run.seed, "evaluate", self.number, self.config.gate.n_max, region=1.0
+        )
+
+    def _quarantined(self) -> set[str]:
+        """Episodes that were new in a version whose candidate was rejected: suspect, so in no later mix."""
+        suspect: set[str] = set()
+        for decision in self.store.catalog.all(GateDecision):
+            dataset = self.store.catalog.get(decision.candidate, Policy).dataset
+            if decision.decision is Decision.REJECT and dataset is not None:
+                version = self.store.catalog.get(dataset, DatasetVersion)
+                suspect |= {entry.episode for entry in version.entries if entry.role is Role.CORRECTION}
+        return suspect
+
+    def _regression(self, champion: Policy) -> dict[str, tuple[tuple[Start, ...], bool]]:
+        """By failure mode: starts of corrected failures, newest first, and whether all were the champion's own."""
+        modes = {mode.id: mode for mode in self.store.catalog.all(FailureMode)}
+        requests = {one.id: one for one in self.store.catalog.all(CorrectionRequest)}
+        found: dict[str, list[tuple[Start, bool]]] = {}
+        for correction in reversed(self.store.catalog.all(Correction)):
+            mode = modes.get(requests[correction.request].mode or "")
+            start = self.store.catalog.get(correction.episode, Episode).start
+            if correction.accepted and mode is not None and start is not None:
+                found.setdefault(mode.label, []).append((start, mode.policy == champion.id))
+        limit = self.config.evaluate.regression_per_mode
+        return {
+            label: (tuple(start for start, _ in rows[:limit]), all(own for _, own in rows[:limit]))
+            for label, rows in found.items()
+        }
+
+
+def _starts(episodes: Iterable[Episode]) -> list[Start]:
+    return [episode.start for episode in episodes if episode.start is not None]

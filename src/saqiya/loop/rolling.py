@@ -1,0 +1,123 @@
+"""Rolls become episodes: run what has not been run, take in what lies in the spool, and forget nothing on the way.
+
+A roll's key is its place in the wheel. A key that is an episode already is answered from the catalog; a recording that
+a killed run left complete in the spool is taken in without running it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from saqiya import plugins
+from saqiya.domain.contracts import Progress, Roll, Rolled
+from saqiya.domain.ids import Clock
+from saqiya.domain.nouns import AuthorKind, Episode, Outcome, OutcomeClaim, Policy
+from saqiya.errors import SaqiyaError, StorageFull
+from saqiya.ingest import stage as ingest
+from saqiya.loop.account import Account
+from saqiya.loop.config import Config
+from saqiya.loop.crew import Crew, PolicySource, Ran, Task
+from saqiya.stores.workspace import Workspace
+
+__all__ = ["Rolling"]
+
+BATCH = 32
+"""Tries that are taken in together: one transaction and one round of syncs for all of them."""
+
+
+class Rolling:
+    """Runs rolls for one workspace; an instance is the `Roller` that stages are given."""
+
+    def __init__(
+        self, store: Workspace, crew: Crew, config: Config, *, clock: Clock, account: Account, progress: Progress
+    ) -> None:
+        """Keep what every roll needs."""
+        self._store, self._crew, self._config = store, crew, config
+        self._clock, self._account, self._progress = clock, account, progress
+        self._format = plugins.load("saqiya.formats", "mcap")()
+        self._inline = config.run.workers == 0
+
+    def __call__(self, rolls: Sequence[Roll]) -> Iterator[Rolled]:
+        """Yield what became of each roll, in their order.
+
+        Raises:
+            SiteFault: the site failed in a try; every other try is stored first.
+            StorageFull: no room; what was stored before stays.
+        """
+        faults: list[SaqiyaError] = []
+        what = rolls[0].key.rsplit("/", 1)[0] if rolls else ""
+        for first in range(0, len(rolls), BATCH):
+            batch = rolls[first : first + BATCH]
+            self._progress(what, first, len(rolls))
+            yield from self._batch(batch, faults)
+        if rolls:
+            self._progress(what, len(rolls), len(rolls))
+        if faults:
+            raise faults[0]
+
+    def _batch(self, rolls: Sequence[Roll], faults: list[SaqiyaError]) -> list[Rolled]:
+        known = {roll.key: self._store.catalog.by_key(Episode, roll.key) for roll in rolls}
+        new = [roll for roll in rolls if known[roll.key] is None]
+        spooled = [roll for roll in new if self._spool(roll).exists()]
+        ran = {one.roll.key: one for one in self._run([roll for roll in new if roll not in spooled])}
+        faults += [one.fault for one in ran.values() if one.fault]
+        files = [(self._spool(roll), roll.key) for roll in new if self._spool(roll).exists()]
+        for episode in ingest.admit(self._store, files, self._format, clock=self._clock):
+            known[self._store.catalog.key_of(episode.id)] = episode
+        for path, _ in files:
+            path.unlink(missing_ok=True)
+        return [self._rolled(roll, known[roll.key], ran.get(roll.key)) for roll in rolls]
+
+    def _run(self, rolls: Sequence[Roll]) -> Iterator[Ran]:
+        tasks = [Task(roll, self._source(roll), self._spool(roll), self._facts(roll)) for roll in rolls]
+        done = self._crew.run(tasks)
+        while True:
+            if self._inline:
+                ran = next(done, None)
+            else:
+                with self._account.spent("waiting"):
+                    ran = next(done, None)
+            if ran is None:
+                return
+            if isinstance(ran.fault, StorageFull):
+                raise ran.fault
+            (self._account.here if self._inline else self._account.add)(ran.seconds)
+            yield ran
+
+    def _rolled(self, roll: Roll, episode: Episode | None, ran: Ran | None) -> Rolled:
+        if episode is None:
+            void = ran.void if ran and ran.void else "the site failed before the try had an outcome"
+            return Rolled(roll, None, success=False, void=void)
+        claim = self._store.catalog.by_key(OutcomeClaim, f"{roll.key}/log")
+        return Rolled(
+            roll,
+            episode,
+            success=claim is not None and claim.value is Outcome.SUCCESS,
+            human_steps=int(str(episode.extra.get("human_steps", 0))),
+            takeovers=int(str(episode.extra.get("takeovers", 0))),
+        )
+
+    def _spool(self, roll: Roll) -> Path:
+        return self._store.spool / f"{roll.key.replace('/', '__')}.mcap"
+
+    def _source(self, roll: Roll) -> PolicySource | None:
+        if roll.policy is None:
+            return None
+        policy = self._store.catalog.get(roll.policy, Policy)
+        if policy.weights is None or policy.spec is None:
+            return None
+        return PolicySource(self._store.catalog.object_path(policy.weights), policy.trainer, policy.spec)
+
+    def _facts(self, roll: Roll) -> dict[str, Any]:
+        task = self._config.task
+        return {
+            "task": task.name,
+            "criterion": task.criterion,
+            "embodiment": task.embodiment,
+            "site": self._config.site.name,
+            "claimed_by": AuthorKind.SIMULATOR.value,
+            # Keys, not ids: the same run in a fresh workspace must give the same bytes.
+            "policy": self._store.catalog.key_of(roll.policy) if roll.policy else "",
+        }

@@ -1,0 +1,133 @@
+"""The shell of `triage`: name failures by rule, group them into modes, rank the modes, and ask for corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from saqiya.domain.nouns import (
+    Correction,
+    CorrectionRequest,
+    Deployment,
+    Episode,
+    Failure,
+    FailureMode,
+    Noun,
+    Novelty,
+)
+from saqiya.domain.streams import Start
+from saqiya.models.starts import encode, spacing
+from saqiya.stores.workspace import Workspace
+from saqiya.triage.modes import group
+from saqiya.triage.priority import Candidate, plan_requests, priority
+from saqiya.triage.rules import Facts, label
+
+__all__ = ["Triaged", "run"]
+
+MINUTES_PER_CORRECTION = 1.0
+"""Human minutes a correction takes, until a workspace has timed its own: the same for every mode, so no mode gains."""
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """The modes, largest first, and what is asked for."""
+
+    modes: tuple[FailureMode, ...]
+    requests: tuple[CorrectionRequest, ...]
+
+
+def run(
+    store: Workspace,
+    deployment: Deployment,
+    failures: Sequence[Failure],
+    *,
+    novelty: Mapping[str, Novelty],
+    training: Sequence[Start],
+    ranges: Mapping[str, tuple[float, float]],
+    phases: Sequence[str],
+    budget: int,
+    restorable: bool,
+    key: str,
+) -> Triaged:
+    """Name, group and rank the failures of a deployment, and share `budget` corrections among the modes.
+
+    Args:
+        store: the workspace.
+        deployment: where the failures were found.
+        failures: what `detect` found there.
+        novelty: by episode id, with the coverage of its start; it decides what counts as a generalization failure.
+        training: starts that the policy was trained from; requests keep away from them.
+        ranges: full range of each start factor.
+        phases: the site's phases in order.
+        budget: corrections to ask for in all.
+        restorable: the site can restore a state, so takeovers are possible.
+        key: logical prefix of what is stored.
+    """
+    episodes = {failure.id: store.catalog.get(failure.episode, Episode) for failure in failures}
+    apart = spacing(encode(list(training), ranges)) if len(training) > 1 else None
+    verdicts = {failure.id: label(_facts(failure, novelty.get(failure.episode), phases, apart)) for failure in failures}
+    history = _history(store)
+    rows: list[tuple[Noun, str]] = []
+    for draft in group(verdicts, {failure.id: failure.evidence for failure in failures}):
+        ranked = priority(
+            draft.label,
+            failures_n=len(draft.members),
+            episodes_n=len(deployment.episodes),
+            human_minutes=MINUTES_PER_CORRECTION,
+            corrected=history.get(draft.label, (0, 0)),
+        )
+        mode = FailureMode(
+            id=store.catalog.new_id("failure_mode"),
+            label=draft.label,
+            parent=draft.parent,
+            policy=deployment.policy,
+            members=draft.members,
+            medoid=draft.medoid,
+            priority=ranked.value,
+            factors=ranked.factors,
+        )
+        rows.append((mode, f"{key}/mode/{draft.label}"))
+    modes = tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, FailureMode))
+    candidates = [
+        Candidate(mode.id, mode.label, mode.priority, {one: episodes[one].start for one in mode.members})
+        for mode in modes
+    ]
+    drafts = plan_requests(candidates, covered=training, ranges=ranges, budget=budget, restorable=restorable)
+    asked: list[tuple[Noun, str]] = [
+        (
+            CorrectionRequest(
+                id=store.catalog.new_id("correction_request"),
+                target=draft.target,
+                mode=draft.mode,
+                correction_kind=draft.correction_kind,
+                count=draft.count,
+                starts=draft.starts,
+                failures=draft.failures,
+                reason=draft.reason,
+            ),
+            f"{key}/request/{draft.target}-{draft.correction_kind.value}",
+        )
+        for draft in drafts
+    ]
+    requests = tuple(noun for noun in store.catalog.put_all(asked) if isinstance(noun, CorrectionRequest))
+    return Triaged(modes, requests)
+
+
+def _facts(failure: Failure, novelty: Novelty | None, phases: Sequence[str], apart: float | None) -> Facts:
+    return Facts(
+        phase=failure.phase,
+        phases=phases,
+        evidence=failure.evidence,
+        coverage=novelty.coverage if novelty else None,
+        spacing=apart,
+    )
+
+
+def _history(store: Workspace) -> dict[str, tuple[int, int]]:
+    """Count, by label, how many corrections were accepted of how many tried: what people could show so far."""
+    requests = {one.id: one.target for one in store.catalog.all(CorrectionRequest)}
+    counts: dict[str, tuple[int, int]] = {}
+    for correction in store.catalog.all(Correction):
+        accepted, tried = counts.get(requests[correction.request], (0, 0))
+        counts[requests[correction.request]] = (accepted + correction.accepted, tried + 1)
+    return counts
