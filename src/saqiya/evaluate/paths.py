@@ -18,6 +18,7 @@ bounded by subdivision: no grid is trusted.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 JEFFREYS = 0.5
+N_MAX_LIMIT = 2000
 
 
 class Arms(StrEnum):
@@ -109,9 +111,19 @@ def foresee(arms: Arms, value: Floats, n: int) -> Floats:
     return after
 
 
+@lru_cache(maxsize=1)
+def _log_factorials() -> Floats:
+    return np.asarray(special.gammaln(np.arange(2 * N_MAX_LIMIT + 2) + 1.0), dtype=np.float64)
+
+
+def _log_factorial(k: Ints) -> Floats:
+    """Give log(k!) from a table; calling the gamma function itself took most of the time."""
+    return _log_factorials()[k]
+
+
 def _log_choose(n: int, k: Ints) -> Floats:
-    found = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return np.asarray(found, dtype=np.float64)
+    table = _log_factorials()
+    return np.asarray(table[n] - table[k] - table[n - k], dtype=np.float64)
 
 
 def totals_n(arms: Arms, n: int) -> int:
@@ -163,15 +175,10 @@ def state_probabilities(arms: Arms, n: int, truth: tuple[float, float]) -> Float
         )
         return np.asarray(np.outer(champion, candidate), dtype=np.float64)
     rest = np.maximum(n - counts[:, None] - counts, 0)
-    log_pmf = (
-        special.gammaln(n + 1)
-        - special.gammaln(counts + 1)[:, None]
-        - special.gammaln(counts + 1)
-        - special.gammaln(rest + 1)
-        + special.xlogy(counts, truth[0])[:, None]
-        + special.xlogy(counts, truth[1])
-        + special.xlogy(rest, max(1.0 - truth[0] - truth[1], 0.0))
-    )
+    single = _log_factorial(counts)
+    both_or_none = special.xlogy(counts, max(1.0 - truth[0] - truth[1], 0.0)) - single
+    log_pmf = (special.xlogy(counts, truth[0]) - single)[:, None] + (special.xlogy(counts, truth[1]) - single)
+    log_pmf += both_or_none[rest] + single[n]
     return np.asarray(np.where(counts[:, None] + counts <= n, np.exp(log_pmf), 0.0), dtype=np.float64)
 
 
