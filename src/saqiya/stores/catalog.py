@@ -8,7 +8,7 @@ would need a table of its own is state that changes (a queue's leases), and that
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, overload
 
@@ -29,6 +29,7 @@ N = TypeVar("N", bound=Noun)
 _CHUNK: Final = 500  # below every database's limit of parameters in one statement
 _SEEN_IN_NEAR_MATCHES: Final = 2000
 _SHORTEST_PART: Final = 4
+_HELD_AT_MOST: Final = 20_000
 
 
 class Catalog:
@@ -50,6 +51,8 @@ class Catalog:
         self.mint = mint
         self._objects = objects
         self._clock = clock
+        self._held: dict[str, Noun] = {}
+        self._keys: dict[str, str] = {}
 
     def new_id(self, kind: str) -> str:
         """Return a new id for a noun of `kind`."""
@@ -93,6 +96,8 @@ class Catalog:
                 result.append(first[name])
             if fresh:
                 self._insert(connection, fresh)
+        for noun, key in zip(result, keys, strict=True):
+            self._hold(noun, key)
         return result
 
     @overload
@@ -105,14 +110,14 @@ class Catalog:
         Raises:
             UnknownId: none answers, several do, or it is of another kind.
         """
+        held = self._held.get(ref)
+        if held is not None and (kind is None or isinstance(held, kind)):
+            return held
         with self.database.reading() as connection:
-            for test in self._tests(ref):
-                query = sa.select(nouns).where(test).limit(6)
-                if kind is not None:
-                    query = query.where(nouns.c.kind == kind.kind)
-                rows = connection.execute(query).all()
+            for test in _tests(ref, [kind.kind] if kind else sorted(NOUNS)):
+                rows = connection.execute(sa.select(nouns).where(test).limit(6)).all()
                 if len(rows) == 1:
-                    return noun_of(rows[0])
+                    return self._read(rows[0])
                 if rows:
                     raise UnknownId(
                         f"{ref[:80]!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
@@ -129,7 +134,7 @@ class Catalog:
         name = kind if isinstance(kind, str) else kind.kind
         with self.database.reading() as connection:
             row = connection.execute(sa.select(nouns).where(nouns.c.kind == name, nouns.c.key == key)).first()
-        return noun_of(row) if row else None
+        return self._read(row) if row else None
 
     def has(self, kind: type[Noun] | str, key: str) -> bool:
         """Say whether a noun of this kind is stored under this key."""
@@ -142,7 +147,7 @@ class Catalog:
         """Return every noun of a class, in the order they were stored."""
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
-        return cast("list[N]", [noun_of(row) for row in rows])
+        return cast("list[N]", [self._read(row) for row in rows])
 
     def last(self, kind: type[N]) -> N | None:
         """Return the noun of a class that was stored last, or None."""
@@ -151,7 +156,7 @@ class Catalog:
             row = connection.execute(
                 sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*newest).limit(1)
             ).first()
-        return cast("N", noun_of(row)) if row else None
+        return cast("N", self._read(row)) if row else None
 
     def referring(self, target: str, kind: type[N]) -> list[N]:
         """Return the nouns of a class that refer to the noun or object `target`, in the order they were stored."""
@@ -159,10 +164,10 @@ class Catalog:
             sa.select(refs.c.source).where(refs.c.target == target),
             sa.select(object_refs.c.source).where(object_refs.c.digest == target),
         )
-        query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.id.in_(sources)).order_by(*_ORDER)
+        query = sa.select(nouns).where(nouns.c.id.in_(sources), _unindexed_kind == kind.kind).order_by(*_ORDER)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return cast("list[N]", [noun_of(row) for row in rows])
+        return cast("list[N]", [self._read(row) for row in rows])
 
     def key_of(self, noun_id: str) -> str:
         """Return the logical key a noun was stored under.
@@ -170,6 +175,8 @@ class Catalog:
         Raises:
             UnknownId: no noun has this id.
         """
+        if noun_id in self._keys:
+            return self._keys[noun_id]
         with self.database.reading() as connection:
             key = connection.execute(sa.select(nouns.c.key).where(nouns.c.id == noun_id)).scalar()
             if key is None:
@@ -200,6 +207,20 @@ class Catalog:
             _refuse_erased(connection, [digest])
         return self._objects.path(digest)
 
+    def _read(self, row: sa.Row[Any]) -> Noun:
+        """Decode a row, once: nouns never change, so what was read before is still right."""
+        held = self._held.get(row.id)
+        if held is None:
+            held = noun_of(row)
+            self._hold(held, row.key)
+        return held
+
+    def _hold(self, noun: Noun, key: str) -> None:
+        if len(self._held) >= _HELD_AT_MOST:
+            self._held.clear()
+            self._keys.clear()
+        self._held[noun.id], self._keys[noun.id] = noun, key
+
     def close(self) -> None:
         """Close every connection to the database."""
         self.database.close()
@@ -214,7 +235,7 @@ class Catalog:
         for kind, names in wanted.items():
             for part in _chunks(sorted(names)):
                 query = sa.select(nouns).where(nouns.c.kind == kind, nouns.c.key.in_(part))
-                found.update({(kind, row.key): noun_of(row) for row in connection.execute(query)})
+                found.update({(kind, row.key): self._read(row) for row in connection.execute(query)})
         return found
 
     def _insert(self, connection: sa.Connection, fresh: Mapping[tuple[str, str], Noun]) -> None:
@@ -251,23 +272,14 @@ class Catalog:
             if found:
                 connection.execute(sa.insert(table), found)
 
-    def _tests(self, ref: str) -> list[sa.ColumnElement[bool]]:
-        tests: list[sa.ColumnElement[bool]] = [nouns.c.id == ref, nouns.c.key == ref]
-        if len(ref) >= _SHORTEST_PART:
-            size = len(ref)
-            beginning = sa.func.substr(nouns.c.id, 1, size)
-            ending = sa.func.substr(nouns.c.id, sa.func.length(nouns.c.id) - size + 1)
-            tests.append(sa.or_(beginning == ref, ending == ref))
-        return tests
-
     def _unknown(self, connection: sa.Connection, ref: str, kind: type[Noun] | None) -> UnknownId:
         query = sa.select(nouns.c.id, nouns.c.key, nouns.c.kind).order_by(nouns.c.created_ns.desc())
         rows = connection.execute(query.limit(_SEEN_IN_NEAR_MATCHES)).all()
-        other = next((row for row in rows if ref in (row.id, row.key)), None)
+        other = connection.execute(sa.select(nouns.c.kind).where(nouns.c.id == ref)).first()
         if kind is not None and other is not None:
             return UnknownId(
                 f"its kind is {other.kind}, not {kind.kind}",
-                subject=ref,
+                subject=ref[:80],
                 remedy=f"Give the id of a noun of kind {kind.kind}",
             )
         names = [name for row in rows if kind is None or row.kind == kind.kind for name in (row.id, row.key)]
@@ -280,6 +292,20 @@ class Catalog:
 
 
 _ORDER: Final = (nouns.c.created_ns, nouns.c.id)
+_unindexed_kind: Final = nouns.c.kind + ""
+"""The kind as no index knows it: else SQLite, which keeps no statistics, reads a whole kind to find a few ids in it."""
+
+
+def _tests(ref: str, kinds: Sequence[str]) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what a reference by hand may mean, the likeliest and cheapest first; each is answered from an index."""
+    yield sa.and_(nouns.c.id == ref, nouns.c.kind.in_(kinds))
+    yield sa.and_(nouns.c.key == ref, nouns.c.kind.in_(kinds))
+    size = len(ref)
+    if size >= _SHORTEST_PART:
+        beginning = sa.func.substr(nouns.c.id, 1, size) == ref
+        ending = sa.func.substr(nouns.c.id, sa.func.length(nouns.c.id) - size + 1) == ref
+        ids = sa.select(nouns.c.id).where(sa.or_(beginning, ending))
+        yield sa.and_(nouns.c.id.in_(ids), _unindexed_kind.in_(kinds))
 
 
 def _check(noun: Noun, key: str) -> None:
