@@ -11,8 +11,9 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from saqiya.formats.mcap_container import Block, ContainerWriter
     from saqiya.formats.mcap_scan import Contents, Messages
 
-__all__ = ["McapFormat", "begin_log", "event_channel", "event_payload", "facts", "stream_channel"]
+__all__ = ["McapFormat", "begin_log", "event_channel", "event_payload", "facts", "new_file", "stream_channel"]
 
 _MAGIC = b"\x89MCAP0\r\n"
 _VERSION = "1"
@@ -95,25 +96,38 @@ class McapFormat:
         """
         from saqiya.formats.mcap_container import ContainerWriter
 
-        if path.exists():
-            raise AlreadyThere("the file exists already", subject=str(path), remedy="Choose another name.")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with new_file(path, fsync=fsync) as out:
+            _write_episode(ContainerWriter(out), episode)
+
+
+@contextmanager
+def new_file(path: Path, *, fsync: bool) -> Iterator[IO[bytes]]:
+    """Give an unbuffered file that becomes `path` when the block ends well, and nothing when it does not.
+
+    Raises:
+        AlreadyThere: `path` exists.
+        StorageFull: the disk has no room.
+        WorkspaceError: the file system refused otherwise.
+    """
+    if path.exists():
+        raise AlreadyThere("the file exists already", subject=str(path), remedy="Choose another name.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
         try:
-            try:
-                with partial.open("wb", buffering=0) as out:
-                    _write_episode(ContainerWriter(out), episode)
-                    if fsync:
-                        os.fsync(out.fileno())
-                partial.rename(path)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as bad:
-            kind = StorageFull if bad.errno in _NO_ROOM else WorkspaceError
-            raise kind(
-                f"the log could not be written ({bad.strerror or bad})",
-                subject=str(path),
-                remedy="Check room and rights in its folder, then write it again.",
-            ) from bad
+            with partial.open("wb", buffering=0) as out:
+                yield out
+                if fsync:
+                    os.fsync(out.fileno())
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as bad:
+        kind = StorageFull if bad.errno in _NO_ROOM else WorkspaceError
+        raise kind(
+            f"the log could not be written ({bad.strerror or bad})",
+            subject=str(path),
+            remedy="Check room and rights in its folder, then write it again.",
+        ) from bad
 
 
 def begin_log(writer: ContainerWriter, key: str, metadata: Mapping[str, JsonValue]) -> None:
@@ -238,7 +252,7 @@ def _stamps(messages: Messages) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def _events(messages: Messages, subject: str) -> list[Event]:
     stamps = _stamps(messages).tolist()
-    order = sorted(range(len(stamps)), key=messages.sequence.__getitem__)
+    order = sorted(range(len(stamps)), key=lambda i: (stamps[i], messages.sequence[i]))
     try:
         bodies = [json.loads(messages.payloads[i]) for i in order]
         return [Event(stamps[i], str(b["name"]), str(b["detail"])) for i, b in zip(order, bodies, strict=True)]

@@ -33,7 +33,7 @@ from mcap.records import (
 )
 from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "Block", "ContainerWriter", "pack_payloads", "pack_rows"]
+__all__ = ["MAGIC", "Block", "ContainerWriter", "pack_payloads", "pack_rows", "repack"]
 
 MAGIC = b"\x89MCAP0\r\n"
 LIBRARY = "saqiya"
@@ -99,6 +99,11 @@ def pack_payloads(channel: int, t_ns: Sequence[int], payloads: Sequence[bytes], 
     return Block(channel, np.asarray(t_ns, np.int64).reshape(len(records)), records)
 
 
+def repack(channel: int, body: bytes) -> bytes:
+    """Return the record of a message whose body is `body`, moved to another channel."""
+    return struct.pack("<BQH", Opcode.MESSAGE, len(body), channel) + body[2:]
+
+
 class ContainerWriter:
     """Writes one MCAP file. A record that could not be written whole is taken back, so what is there stays readable."""
 
@@ -117,9 +122,9 @@ class ContainerWriter:
         self._put(MAGIC + _bytes_of(Header(profile="", library=LIBRARY)))
 
     @property
-    def messages(self) -> int:
-        """Return how many messages were written."""
-        return sum(self._counts.values())
+    def counts(self) -> dict[int, int]:
+        """Return how many messages of each channel were written."""
+        return dict(self._counts)
 
     def schema(self, name: str, encoding: str, data: bytes) -> int:
         """Write a schema once and return its id."""
@@ -209,7 +214,7 @@ class ContainerWriter:
                     channel_count=len(self._channels),
                     channel_message_counts={k: n for k, n in self._counts.items() if n},
                     chunk_count=len(self._chunk_indexes),
-                    message_count=self.messages,
+                    message_count=sum(self._counts.values()),
                     message_end_time=max((index.message_end_time for index in self._chunk_indexes), default=0),
                     message_start_time=min((index.message_start_time for index in self._chunk_indexes), default=0),
                     metadata_count=len(self._metadata_indexes),

@@ -22,7 +22,6 @@ __all__ = ["Contents", "Cut", "Damaged", "Messages", "chunk_data", "gather", "re
 
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
-_MESSAGE_BYTES = _RECORD.size + _MESSAGE.size
 
 
 class Damaged(Exception):
@@ -118,8 +117,8 @@ def gather(stream: IO[bytes], size: int) -> Contents:
     return contents
 
 
-def walk(stream: IO[bytes], size: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (opcode, offset, body) of every top-level record up to the footer, checking the data section's CRC.
+def walk(stream: IO[bytes], size: int, *, check: bool = True) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (opcode, offset, body) of every top-level record up to the footer; `check` the data section's CRC.
 
     Raises:
         Cut: the file ends, or a length is impossible, before the footer and the closing magic.
@@ -134,7 +133,7 @@ def walk(stream: IO[bytes], size: int) -> Iterator[tuple[int, int, bytes]]:
         if not opcode or at + _RECORD.size + length > size:
             raise Cut(at, "the file ends in the middle of a record")
         body = stream.read(length)
-        if opcode == Opcode.DATA_END and int.from_bytes(body[:4], "little") not in {0, crc}:
+        if check and opcode == Opcode.DATA_END and int.from_bytes(body[:4], "little") not in {0, crc}:
             raise Damaged("the data section does not match its checksum")
         crc = zlib.crc32(body, zlib.crc32(head, crc))
         yield opcode, at, body
