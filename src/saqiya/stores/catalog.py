@@ -175,8 +175,9 @@ class Catalog:
         Raises:
             UnknownId: no noun has this id.
         """
-        if noun_id in self._keys:
-            return self._keys[noun_id]
+        held = self._keys.get(noun_id)
+        if held is not None:
+            return held
         with self.database.reading() as connection:
             key = connection.execute(sa.select(nouns.c.key).where(nouns.c.id == noun_id)).scalar()
             if key is None:
@@ -208,7 +209,7 @@ class Catalog:
         return self._objects.path(digest)
 
     def _read(self, row: sa.Row[Any]) -> Noun:
-        """Decode a row, once: nouns never change, so what was read before is still right."""
+        """Decode a row, once: nouns never change, so what was read before is still right. Callers share the object."""
         held = self._held.get(row.id)
         if held is None:
             held = noun_of(row)

@@ -1,8 +1,8 @@
 """The SQL database under the catalog: transactions, migrations, and every way it can fail in Saqiya's own words.
 
 SQLite runs in WAL mode with `synchronous=FULL`: in WAL `NORMAL` may lose the last commits in a power cut, and a
-catalog row is the only commit there is. One writer at a time (BEGIN IMMEDIATE; on PostgreSQL a table lock that readers
-do not feel), so what a writer has looked up cannot change before it commits; readers never wait.
+catalog row is the only commit there is. One writer at a time (BEGIN IMMEDIATE; on PostgreSQL an advisory lock that
+readers do not feel), so what a writer has looked up cannot change before it commits; readers never wait.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _NO_ROOM: Final = {
     sqlite3.SQLITE_IOERR_WRITE,  # SQLite says FULL for ENOSPC only; a quota or file size limit arrives here
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
+_WRITER: Final = 0x5A9174A  # the advisory lock that every writer of a catalog takes on PostgreSQL
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _databases: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
@@ -95,8 +96,8 @@ class Database:
         writes = connection.get_execution_options().get("saqiya_writes", False)
         if self.is_sqlite:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-        elif writes and sa.inspect(connection).has_table("nouns"):
-            connection.exec_driver_sql("LOCK TABLE nouns IN SHARE ROW EXCLUSIVE MODE")
+        elif writes:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
 
     def _revision(self, connection: sa.Connection) -> str | None:
         if not sa.inspect(connection).has_table("alembic_version"):
