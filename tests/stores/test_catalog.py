@@ -36,6 +36,26 @@ while True:
     print(number, flush=True)
     number += 2
 """
+FORKED = """
+import os, sys, time
+from pathlib import Path
+from saqiya.domain.nouns import Rejection
+from saqiya.stores.workspace import Workspace
+workspace = Workspace.open(Path(sys.argv[1]), clock=time.time_ns, entropy=os.urandom)
+def put(name):
+    noun = Rejection(id=workspace.catalog.new_id("rejection"), name=name, reason="r", remedy="m")
+    workspace.catalog.put(noun, key=name)
+put("before")
+children = []
+for n in range(3):
+    child = os.fork()
+    if child == 0:
+        put(f"child {n}")
+        os._exit(0)
+    children.append(child)
+    put(f"parent {n}")
+print([os.waitpid(child, 0)[1] for child in children], workspace.catalog.count())
+"""
 FULL = """
 import os, resource, sys, time
 from pathlib import Path
@@ -218,6 +238,13 @@ def test_four_processes_with_the_same_keys_store_each_once(workspace, verified):
     assert len(answers) == 1
     assert answers.pop().split() == [noun.id for noun in workspace.catalog.all(Rejection)]
     assert verified(workspace).lies == ()
+
+
+def test_a_forked_process_and_its_parent_both_store_on(workspace, verified):
+    command = [sys.executable, "-c", FORKED, str(workspace.root)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out == "[0, 0, 0] {'rejection': 7}\n"
+    assert verified(workspace, full=True).lies == ()
 
 
 def test_a_disk_that_fills_loses_nothing_that_was_committed(workspace, verified):
