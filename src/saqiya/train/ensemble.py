@@ -27,7 +27,7 @@ _SETTINGS: dict[str, Setting] = {
     "layers": (3, 1, 8),
     "width": (256, 8, 2048),
     "steps": (1500, 1, 1_000_000),
-    "batch": (128, 1, 8192),
+    "batch": (64, 1, 8192),
     "rate": (1e-3, 1e-6, 1.0),
     "decay": (1e-4, 0.0, 1.0),
     "jitter": (0.0, 0.0, 1.0),
@@ -107,7 +107,7 @@ def _descend(
         odds = torch.from_numpy(samples.weight * known[:, samples.episode])
         sizes = [inputs.shape[1], *[int(values["width"])] * int(values["layers"]), target.shape[1]]
         parameters = _initial(sizes, len(known), generator)
-        optimiser = torch.optim.AdamW(parameters, lr=values["rate"], weight_decay=values["decay"])
+        optimiser = torch.optim.AdamW(parameters, lr=values["rate"], weight_decay=values["decay"], fused=True)
         steps, batch, jitter = int(values["steps"]), int(values["batch"]), values["jitter"]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
         block = 100
