@@ -1,0 +1,115 @@
+"""Open any path: walk folders, ask each format, and say of every file what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from saqiya.domain.contracts import Format, Unread
+from saqiya.domain.streams import EpisodeLog
+from saqiya.errors import InputError
+
+__all__ = ["Ignored", "read_logs"]
+
+DOCUMENTS = (
+    "readme",
+    "license",
+    "licence",
+    "copying",
+    "changelog",
+    "notice",
+    "authors",
+    "citation",
+    "sha256sums",
+    "md5sums",
+)
+NO_LOGS = {
+    "a document": (".md", ".rst", ".html", ".pdf", ".bib"),
+    "a picture": (".png", ".jpg", ".jpeg", ".svg", ".gif"),
+    "a robot or scene model": (".xml", ".urdf", ".xacro", ".stl", ".obj", ".dae", ".mtl"),
+    "a program": (".py", ".m", ".sh", ".ipynb"),
+    "settings": (".toml", ".yaml", ".yml", ".ini", ".cfg"),
+    "checksums": (".sha256", ".md5", ".sha1"),
+}
+LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A file that is no log and does not claim to be one: counted, not rejected."""
+
+    why: str
+
+
+def read_logs(
+    paths: Iterable[Path], formats: Sequence[Format], *, skip: Iterable[Path] = ()
+) -> Iterator[tuple[Path, EpisodeLog | Unread | Ignored]]:
+    """Yield what every file or folder under `paths` holds, in a stable order; nothing is passed over in silence.
+
+    A folder that a format takes as one log is not walked into. Hidden folders and links to folders are not followed;
+    a path that is given twice is read once. `skip` are files the caller has another use for.
+    """
+    seen = {path.resolve() for path in skip}
+    for path in paths:
+        if not path.exists():
+            yield path, Unread(path.name, "there is no such file or folder", "Check the path.")
+        else:
+            yield from _walk(path, formats, seen)
+
+
+def _walk(
+    path: Path, formats: Sequence[Format], seen: set[Path]
+) -> Iterator[tuple[Path, EpisodeLog | Unread | Ignored]]:
+    resolved = path.resolve()
+    if resolved in seen:
+        return
+    seen.add(resolved)
+    try:
+        reader = next((item for item in formats if item.sniff(path)), None)
+        children = sorted(path.iterdir(), key=lambda child: child.name) if reader is None and path.is_dir() else []
+    except OSError as error:
+        yield path, Unread(path.name, f"cannot be opened: {error.strerror}", "Check the rights of the file.")
+        return
+    if reader is not None:
+        yield from _read(path, reader)
+    elif not path.is_dir():
+        yield path, _unknown(path, formats)
+    for child in children:
+        if child.name.startswith("."):
+            yield child, Ignored("hidden")
+        elif child.is_dir() and child.is_symlink():
+            yield child, Ignored("a link to a folder")
+        else:
+            yield from _walk(child, formats, seen)
+
+
+def _read(path: Path, reader: Format) -> Iterator[tuple[Path, EpisodeLog | Unread]]:
+    try:
+        for item in reader.read(path):
+            yield path, item
+    except InputError as error:
+        yield path, Unread(path.name, error.what, error.remedy or "Record or copy the file again.")
+    except OSError as error:
+        yield path, Unread(path.name, f"cannot be read: {error.strerror or error}", "Check the file and its rights.")
+
+
+def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
+    name = path.name.lower()
+    if name.split(".")[0] in DOCUMENTS:
+        return Ignored("a document")
+    for why, suffixes in NO_LOGS.items():
+        if path.suffix.lower() in suffixes:
+            return Ignored(why)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        return Unread(path.name, f"cannot be opened: {error.strerror}", "Check the rights of the file.")
+    if not head:
+        return Unread(path.name, "is empty (0 bytes)", "Copy or record it again.")
+    if head.startswith(LFS_POINTER):
+        return Unread(path.name, "is a Git LFS pointer, not the file itself", "Run git lfs pull.")
+    known = ", ".join(sorted({item.name for item in formats})) or "none"
+    hint = "" if any(item.name == "table" for item in formats) else " If it is a table of numbers, give --mapping."
+    return Unread(path.name, "is of no known format", f"Formats here: {known}.{hint}")

@@ -1,0 +1,63 @@
+"""Know a try again in another format: digests of what its streams measured, whatever the file calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.ids import digest_of
+from saqiya.domain.streams import Stream
+
+__all__ = ["group_same", "prints_of", "same_try"]
+
+FEWEST_ROWS_N = 8
+FEWEST_DISTINCT_N = 8
+
+
+def prints_of(streams: Mapping[str, Stream]) -> tuple[str, ...]:
+    """Return the sorted digests of the informative streams of one try.
+
+    Values are cast to float32, which is what formats agree on; rows and columns keep their order, names and stamps do
+    not count. A stream is informative when it has at least 8 rows and 8 distinct rows: constants, flags and goals are
+    equal in tries that have nothing else in common.
+    """
+    return tuple(sorted({digest for stream in streams.values() if (digest := _print(stream.values)) is not None}))
+
+
+def same_try(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Say whether two tries are one: they share more than half of the prints of the one that has fewer.
+
+    One shared stream is not enough where there are more: two rollouts can carry out the same actions and still be two.
+    """
+    a, b = set(first), set(second)
+    return len(a & b) * 2 > min(len(a), len(b))
+
+
+def group_same(prints: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """Return for each try the index of the first try that is the same one (its own index where it is new)."""
+    holders: dict[str, list[int]] = {}
+    first: list[int] = []
+    for number, own in enumerate(prints):
+        near = sorted({other for digest in own for other in holders.get(digest, ())})
+        twin = next((other for other in near if same_try(prints[other], own)), None)
+        first.append(number if twin is None else first[twin])
+        for digest in own:
+            holders.setdefault(digest, []).append(number)
+    return tuple(first)
+
+
+def _print(values: NDArray[np.generic]) -> str | None:
+    rows = values.shape[0]
+    if rows < FEWEST_ROWS_N or values.dtype.kind not in "fiub":
+        return None
+    with np.errstate(over="ignore"):
+        flat = np.ascontiguousarray(values.reshape(rows, -1), dtype=np.float32)
+    if not flat.shape[1]:
+        return None
+    flat = np.where(np.isnan(flat), np.float32(np.nan), flat) + np.float32(0.0)  # one NaN, one zero
+    sample = flat[np.linspace(0, rows - 1, min(rows, 4096)).astype(np.int64)]
+    if len(np.unique(sample.view(np.uint32), axis=0)) < FEWEST_DISTINCT_N:
+        return None
+    return digest_of(f"float32 {flat.shape[0]} {flat.shape[1]}\n".encode() + flat.astype("<f4").tobytes())

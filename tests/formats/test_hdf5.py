@@ -1,0 +1,156 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from saqiya.domain.contracts import Unread
+from saqiya.domain.streams import EpisodeLog, Stamp
+from saqiya.errors import UnreadableLog
+from saqiya.formats.hdf5 import Hdf5Format
+
+
+def write(path: Path, demos: dict[str, dict[str, np.ndarray]], **attributes: str) -> Path:
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs.update(attributes)
+        for name, arrays in demos.items():
+            for key, values in arrays.items():
+                data.create_dataset(f"{name}/{key}", data=values)
+    return path
+
+
+def logs(path: Path) -> list[EpisodeLog]:
+    items = list(Hdf5Format().read(path))
+    assert all(isinstance(item, EpisodeLog) for item in items), items
+    return [item for item in items if isinstance(item, EpisodeLog)]
+
+
+def arrays(steps: int = 6) -> dict[str, np.ndarray]:
+    return {"states": np.random.default_rng(1).normal(size=(steps, 4)), "actions": np.ones((steps, 2))}
+
+
+def test_states_alone_are_a_try(tmp_path: Path) -> None:
+    path = write(tmp_path / "old.hdf5", {"demo_1": {"states": np.zeros((5, 3))}}, env="Lift")
+    (log,) = logs(path)
+    assert set(log.streams) == {"observation/states"}
+    assert log.metadata["task"] == "Lift"
+
+
+def test_stamps_are_assumed_and_said_to_be(tmp_path: Path) -> None:
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": arrays()}))
+    stream = log.streams["action/executed"]
+    assert (stream.stamp, stream.clock, stream.t_ns[2]) == (Stamp.ASSUMED, "assumed:20Hz", 100_000_000)
+    assert "no stamps are stored; 20 Hz assumed" in str(log.metadata["clock"])
+
+
+def test_a_rate_in_the_file_wins(tmp_path: Path) -> None:
+    args = '{"env_name": "Push", "env_kwargs": {"control_freq": 10, "robots": ["Panda", "Sawyer"]}}'
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": arrays()}, env_args=args))
+    assert log.streams["observation/states"].clock == "assumed:10Hz"
+    assert (log.metadata["task"], log.metadata["embodiment"]) == ("Push", "Panda+Sawyer")
+    assert "declared in the file" in str(log.metadata["clock"])
+
+
+def test_a_clock_in_the_states_that_contradicts_the_rate_is_told(tmp_path: Path) -> None:
+    states = np.column_stack([np.arange(8) * 0.01, np.zeros(8)])
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": {"states": states}}))
+    assert "clock of 100 Hz, but 20 Hz" in str(log.metadata["problems"])
+
+
+def test_demonstrations_come_in_natural_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {name: arrays() for name in ("demo_10", "demo_2", "demo_1")})
+    assert [log.key for log in logs(path)] == ["demo_1", "demo_2", "demo_10"]
+
+
+def test_interventions_become_authors_and_handovers(tmp_path: Path) -> None:
+    taken = np.array([0, 0, 1, 1, 0, 0], dtype=bool)[:, None]
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": arrays() | {"interventions": taken}}))
+    assert log.streams["author"].values.ravel().tolist() == [0, 0, 1, 1, 0, 0]
+    assert [event.name for event in log.events] == ["takeover", "handback"]
+    assert log.streams["action/operator"].t_ns.tolist() == [100_000_000, 150_000_000]
+    assert log.metadata["source"] == "rollout"
+
+
+def test_a_file_of_people_only_is_a_demonstration(tmp_path: Path) -> None:
+    extra = {
+        "interventions": np.zeros((6, 1), bool),
+        "policy_acting": np.zeros(6, bool),
+        "user_acting": np.ones((6, 2), bool),
+    }
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": arrays() | extra}))
+    assert log.streams["author"].values.all()
+    assert (log.metadata["source"], log.events) == ("demonstration", ())
+
+
+def test_robomimic_observations_keep_their_names(tmp_path: Path) -> None:
+    extra = {"obs/eef_pos": np.zeros((6, 3)), "next_obs/eef_pos": np.zeros((6, 3)), "odd/rate": np.zeros((9, 1))}
+    (log,) = logs(write(tmp_path / "a.hdf5", {"demo_1": arrays() | extra}))
+    assert "observation/eef_pos" in log.streams
+    assert log.metadata["left_out"] == ["next_obs/eef_pos (6 rows)", "odd/rate (9 rows)"]
+
+
+HEADS = {"empty": b"", "foreign": b"hello world" * 20, "pointer": b"version https://git-lfs.github.com/spec/v1\n"}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_what_is_no_hdf5_is_unreadable(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "demo.hdf5"
+    path.write_bytes(HEADS[kind])
+    assert Hdf5Format().sniff(path)
+    with pytest.raises(UnreadableLog):
+        list(Hdf5Format().read(path))
+
+
+def test_another_layout_is_named_as_such(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "aloha.hdf5", "w") as file:
+        file["observations/qpos"] = np.zeros((4, 14))
+    with pytest.raises(UnreadableLog, match=r"no group 'data'.*observations"):
+        list(Hdf5Format().read(tmp_path / "aloha.hdf5"))
+
+
+def test_an_absurd_shape_is_left_out_without_being_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {"demo_1": arrays()})
+    with h5py.File(path, "a") as file:
+        file["data/demo_1"].create_dataset("obs/bomb", shape=(2**40, 100), chunks=(1, 100), dtype="f8")
+    (log,) = logs(path)
+    assert "observation/bomb" not in log.streams
+    assert "obs/bomb: left out: it claims" in str(log.metadata["problems"])
+
+
+def test_links_that_lead_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "secret.hdf5", {"demo_1": arrays()})
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["data/demo_1/actions"] = np.ones((5, 2))
+        file["data/demo_1/states"] = h5py.ExternalLink("secret.hdf5", "data/demo_1/states")
+        file["data/demo_2"] = h5py.ExternalLink("secret.hdf5", "data/demo_1")
+    first, second = Hdf5Format().read(tmp_path / "a.hdf5")
+    assert isinstance(first, EpisodeLog)
+    assert set(first.streams) == {"action/executed"}
+    assert isinstance(second, Unread)
+
+
+def test_a_demonstration_without_numbers_does_not_cost_the_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf5", {"demo_1": {"states": np.zeros((0, 3))}, "demo_2": arrays()})
+    first, second = Hdf5Format().read(path)
+    assert isinstance(first, Unread)
+    assert isinstance(second, EpisodeLog)
+
+
+def test_damage_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.hdf5", {"demo_1": arrays(40), "demo_2": arrays(30)}).read_bytes()
+    rng = np.random.default_rng(5)
+    for number in range(60):
+        data = bytearray(whole)
+        if number % 2:
+            data = data[: int(rng.integers(9, len(data)))]
+        else:
+            for place in rng.integers(8, len(data), size=12):
+                data[place] = int(rng.integers(256))
+        path = tmp_path / f"damaged-{number}.hdf5"
+        path.write_bytes(bytes(data))
+        try:
+            items = list(Hdf5Format().read(path))
+        except UnreadableLog:
+            continue
+        assert all(isinstance(item, EpisodeLog | Unread) for item in items)
