@@ -383,7 +383,8 @@ class PolicySpec:
     """What a policy reads and does.
 
     Attributes:
-        observation: observation streams in order, with their widths.
+        observation: observation streams with their widths, side by side in the order of their names: a stored dict
+            keeps no other order.
         action: width of one action.
         rate_hz: control rate.
         chunk: actions predicted at once; `execute` of them are carried out before the next prediction.
@@ -395,6 +396,10 @@ class PolicySpec:
     chunk: int
     execute: int
     embodiment: str
+
+    def __post_init__(self) -> None:
+        """Put the streams in their one order, however they were given."""
+        object.__setattr__(self, "observation", dict(sorted(self.observation.items())))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ A roll is a pure function of site, policy and start, so how many processes share
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -102,7 +104,9 @@ class Crew:
                 initializer=_enlist,
                 initargs=(self._site,),
             )
-        yield from self._pool.map(_run, tasks, chunksize=1)
+        with _main_unseen():  # processes start as tasks are handed in
+            done = self._pool.map(_run, tasks, chunksize=1)
+        yield from done
 
 
 class _Hand:
@@ -145,6 +149,18 @@ class _Hand:
             trainer = plugins.load("saqiya.trainers", source.trainer)()
             self._policies[source.weights] = trainer.load(source.spec, tensors.read(source.weights))
         return self._policies[source.weights]
+
+
+@contextlib.contextmanager
+def _main_unseen() -> Iterator[None]:
+    """Keep new processes from importing the caller's script: without a main guard it would run again in each of them."""
+    main = sys.modules["__main__"]
+    kept = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__dict__["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
 
 
 _hand: _Hand | None = None

@@ -324,7 +324,9 @@ def _draft(copies: Sequence[tuple[Path, EpisodeLog, tuple[str, ...], Profile]]) 
         number=_word(facts, "number"),
         date=_word(facts, "date"),
     )
+    skipped = facts.get("skipped")
     problems = tuple(str(text) for text in listed) if isinstance(listed, list) else ()
+    problems += tuple(f"{topic}: {why}" for topic, why in skipped.items()) if isinstance(skipped, dict) else ()
     return _Draft(name, facts, copies[0][3].length_s, problems, any(_taken_over(log) for _, log, _, _ in copies))
 
 
