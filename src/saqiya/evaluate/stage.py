@@ -101,7 +101,8 @@ def run(
     worked = Worked(kept=0, tried=0, known=contest.worked_known)
     if stand.stop is Stop.SUPERIOR:
         kept = trials.run([i for i, slot in enumerate(plan.slots) if slot.suite is Suite.WORKED])
-        worked = Worked(kept=sum(t.success for t in kept), tried=len(kept), known=contest.worked_known)
+        tried = [trial for trial in kept if not trial.void]
+        worked = Worked(kept=sum(trial.success for trial in tried), tried=len(tried), known=contest.worked_known)
         strata = _strata(trials, contest)
     verdict = gate.decide(planned, results, strata=strata, worked=worked)
     return _store(store, plan, verdict, key=key)
@@ -132,7 +133,7 @@ def _draw(store: Workspace, contest: Contest, *, params: GateParams, seed: int) 
         candidate=contest.candidate.id,
         champion=contest.champion.id,
         slots=tuple(slots),
-        params={name: value for name, value in dataclasses.asdict(params).items()},
+        params=dict(dataclasses.asdict(params)),
         power={
             "champion_rate": contest.champion_rate,
             "visible_with_80_percent": foresight.visible,

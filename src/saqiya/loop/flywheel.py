@@ -9,9 +9,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from saqiya import plugins
 from saqiya.correct import stage as correct
@@ -57,6 +58,9 @@ from saqiya.stores.workspace import Workspace
 from saqiya.train import stage as train
 from saqiya.triage import stage as triage
 
+if TYPE_CHECKING:
+    from saqiya.loop.worker import Durable
+
 __all__ = ["Flywheel"]
 
 
@@ -87,6 +91,7 @@ class Flywheel:
         self.progress, self.clock = progress, clock
         self.account = Account()
         self._opened_ns = clock()
+        self._open = ExitStack()
 
     @classmethod
     def init(cls, path: str | Path, *, site: str, trainer: str = "ensemble", seed: int = 0, workers: int = 2) -> Self:
@@ -110,6 +115,7 @@ class Flywheel:
 
     def close(self) -> None:
         """Stop the rollout processes and close the catalog."""
+        self._open.close()
         if "crew" in self.__dict__:
             self.crew.close()
         if "site" in self.__dict__:
@@ -363,12 +369,11 @@ class Flywheel:
 
     def turn(self) -> Turn:
         """Turn the wheel once, durably: after a crash, call it again and it goes on where it stopped."""
-        from saqiya.loop.worker import run_turn
-
-        with self.store.lock(self.scope):
-            self.account, self._opened_ns = Account(), self.clock()
-            self.__dict__.pop("roller", None)
-            return run_turn(self)
+        self.account, self._opened_ns = Account(), self.clock()
+        self.__dict__.pop("roller", None)
+        with self.account.spent("start-up"):
+            durable = self._durable
+        return durable.turn()
 
     # -- what is asked of it -------------------------------------------------------------------------------------
 
@@ -387,6 +392,16 @@ class Flywheel:
         return self.store.catalog.get(ref)
 
     # -- small print ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _durable(self) -> Durable:
+        """DBOS under the scope's lock, both held until `close`."""
+        from saqiya.loop.worker import Durable
+
+        self._open.enter_context(self.store.lock(self.scope))
+        durable = Durable(self)
+        self._open.callback(durable.close)
+        return durable
 
     def _deployed(self) -> tuple[Policy, Deployment]:
         champion = self.champion()

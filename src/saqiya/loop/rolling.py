@@ -6,7 +6,7 @@ a killed run left complete in the spool is taken in without running it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,29 +46,31 @@ class Rolling:
             SiteFault: the site failed in a try; every other try is stored first.
             StorageFull: no room; what was stored before stays.
         """
+        known: dict[str, Episode] = self._store.catalog.by_keys(Episode, [roll.key for roll in rolls])
+        spooled = {roll.key for roll in rolls if roll.key not in known and self._spool(roll).exists()}
+        running = self._run([roll for roll in rolls if roll.key not in known and roll.key not in spooled])
         faults: list[SaqiyaError] = []
         what = rolls[0].key.rsplit("/", 1)[0] if rolls else ""
         for first in range(0, len(rolls), BATCH):
-            batch = rolls[first : first + BATCH]
             self._progress(what, first, len(rolls))
-            yield from self._batch(batch, faults)
+            batch = rolls[first : first + BATCH]
+            ran = {one.key: next(running) for one in batch if one.key not in known and one.key not in spooled}
+            faults += [one.fault for one in ran.values() if one.fault]
+            self._admit(batch, known)
+            yield from self._rolled(batch, known, ran)
         if rolls:
             self._progress(what, len(rolls), len(rolls))
         if faults:
             raise faults[0]
 
-    def _batch(self, rolls: Sequence[Roll], faults: list[SaqiyaError]) -> list[Rolled]:
-        known = {roll.key: self._store.catalog.by_key(Episode, roll.key) for roll in rolls}
-        new = [roll for roll in rolls if known[roll.key] is None]
-        spooled = [roll for roll in new if self._spool(roll).exists()]
-        ran = {one.roll.key: one for one in self._run([roll for roll in new if roll not in spooled])}
-        faults += [one.fault for one in ran.values() if one.fault]
-        files = [(self._spool(roll), roll.key) for roll in new if self._spool(roll).exists()]
+    def _admit(self, rolls: Sequence[Roll], known: dict[str, Episode]) -> None:
+        """Take in what lies in the spool, in one transaction, while the crew runs on."""
+        files = [(self._spool(roll), roll.key) for roll in rolls if roll.key not in known]
+        files = [(path, key) for path, key in files if path.exists()]
         for episode in ingest.admit(self._store, files, self._format, clock=self._clock):
             known[self._store.catalog.key_of(episode.id)] = episode
         for path, _ in files:
             path.unlink(missing_ok=True)
-        return [self._rolled(roll, known[roll.key], ran.get(roll.key)) for roll in rolls]
 
     def _run(self, rolls: Sequence[Roll]) -> Iterator[Ran]:
         tasks = [Task(roll, self._source(roll), self._spool(roll), self._facts(roll)) for roll in rolls]
@@ -86,18 +88,24 @@ class Rolling:
             (self._account.here if self._inline else self._account.add)(ran.seconds)
             yield ran
 
-    def _rolled(self, roll: Roll, episode: Episode | None, ran: Ran | None) -> Rolled:
-        if episode is None:
-            void = ran.void if ran and ran.void else "the site failed before the try had an outcome"
-            return Rolled(roll, None, success=False, void=void)
-        claim = self._store.catalog.by_key(OutcomeClaim, f"{roll.key}/log")
-        return Rolled(
-            roll,
-            episode,
-            success=claim is not None and claim.value is Outcome.SUCCESS,
-            human_steps=int(str(episode.extra.get("human_steps", 0))),
-            takeovers=int(str(episode.extra.get("takeovers", 0))),
-        )
+    def _rolled(
+        self, rolls: Sequence[Roll], known: Mapping[str, Episode], ran: Mapping[str, Ran]
+    ) -> Iterator[Rolled]:
+        claims = self._store.catalog.by_keys(OutcomeClaim, [f"{roll.key}/log" for roll in rolls])
+        for roll in rolls:
+            episode, claim = known.get(roll.key), claims.get(f"{roll.key}/log")
+            if episode is None:
+                void = ran[roll.key].void if roll.key in ran else ""
+                void = void or "the site failed before the try had an outcome"
+                yield Rolled(roll, None, success=False, void=void)
+                continue
+            yield Rolled(
+                roll,
+                episode,
+                success=claim is not None and claim.value is Outcome.SUCCESS,
+                human_steps=int(str(episode.extra.get("human_steps", 0))),
+                takeovers=int(str(episode.extra.get("takeovers", 0))),
+            )
 
     def _spool(self, roll: Roll) -> Path:
         return self._store.spool / f"{roll.key.replace('/', '__')}.mcap"

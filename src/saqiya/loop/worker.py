@@ -10,6 +10,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from saqiya.domain.nouns import Turn
+from saqiya.errors import Corrupt
 from saqiya.loop import turn as order
 
 if TYPE_CHECKING:
@@ -17,67 +18,84 @@ if TYPE_CHECKING:
 
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["run_turn"]
+__all__ = ["Durable"]
 
 WORKFLOW = "saqiya.turn"
 _PENDING = ["PENDING", "ENQUEUED"]
 
 
-def run_turn(wheel: Flywheel) -> Turn:
-    """Run the turn under way to its end and return it; a turn that a crash interrupted is gone on with.
+class Durable:
+    """DBOS, launched for one wheel; whoever makes one holds the scope's lock until it is closed."""
 
-    Raises:
-        SaqiyaError: whatever a step raised; the turn stays under way and can be called again.
-    """
-    from dbos import DBOS, DBOSConfig, SetWorkflowID
-    from dbos._serialization import DBOSPortableJSON  # JSON, because the default is pickle
+    def __init__(self, wheel: Flywheel) -> None:
+        """Launch DBOS; a turn that a crash left pending begins to run again at once."""
+        from dbos import DBOS, DBOSConfig
+        from dbos._serialization import DBOSPortableJSON  # JSON, because the default is pickle
 
-    number = wheel.number
-    steps = dict(order.steps(wheel))
-    faults: list[BaseException] = []
-    config: DBOSConfig = {
-        "name": "saqiya",
-        "system_database_url": f"sqlite:///{wheel.store.derived / 'workflow.sqlite'}",
-        "application_version": "1",
-        "executor_id": "turn",
-        "serializer": DBOSPortableJSON,
-        "run_admin_server": False,
-        "enable_otlp": False,
-        "console_log_level": "CRITICAL",
-        "log_level": "CRITICAL",
-    }
-    DBOS(config=config)
+        self._wheel = wheel
+        self._faults: list[BaseException] = []
+        config: DBOSConfig = {
+            "name": "saqiya",
+            "system_database_url": f"sqlite:///{wheel.store.derived / 'workflow.sqlite'}",
+            "application_version": "1",
+            "executor_id": "turn",
+            "serializer": DBOSPortableJSON,
+            "enable_otlp": False,
+            "console_log_level": "CRITICAL",
+            "log_level": "CRITICAL",
+        }
+        DBOS(config=config)
 
-    @DBOS.workflow(name=WORKFLOW)
-    def workflow(of: int) -> int:
-        # A workflow left over from a turn that the nouns say is finished has nothing to do.
-        for name in steps if of == number else ():
-            DBOS.run_step({"name": name}, lambda name=name: _step(wheel, name, steps[name], faults))
-        return of
+        @DBOS.workflow(name=WORKFLOW)
+        def workflow(number: int) -> int:
+            # A workflow left over from a turn that the nouns say is finished has nothing to do.
+            for name, action in order.steps(wheel) if number == wheel.number else ():
+                DBOS.run_step({"name": name}, self._step, name, action)
+            return number
 
-    try:
-        with wheel.account.spent("start-up"):
-            DBOS.launch()
+        self._workflow = workflow
+        DBOS.launch()
+
+    def turn(self) -> Turn:
+        """Run the turn under way to its end.
+
+        Raises:
+            SaqiyaError: whatever a step raised; the turn stays under way and can be called again.
+        """
+        from dbos import DBOS, SetWorkflowID
+
+        number = self._wheel.number
+        order.steps(self._wheel)
         handle = _interrupted(number)
         if handle is None:
             with SetWorkflowID(f"turn-{number}-{secrets.token_hex(4)}"):
-                handle = DBOS.start_workflow(workflow, number)
-        handle.get_result()
-    except Exception as error:
-        raise (faults[0] if faults else error) from None
-    finally:
+                handle = DBOS.start_workflow(self._workflow, number)
+        try:
+            handle.get_result()
+        except Exception as error:
+            if self._faults:
+                raise self._faults.pop() from None
+            raise Corrupt(
+                f"the workflow failed: {error}",
+                subject=f"turn {number}",
+                remedy="Delete derived/workflow.sqlite (nothing is lost with it) and run saqiya turn again.",
+            ) from error
+        return self._wheel.store.catalog.get(f"turn-{number}/turn", Turn)
+
+    def close(self) -> None:
+        """Stop DBOS."""
+        from dbos import DBOS
+
         DBOS.destroy(destroy_registry=True)
-    return wheel.store.catalog.get(f"turn-{number}/turn", Turn)
 
-
-def _step(wheel: Flywheel, name: str, step: order.Action, faults: list[BaseException]) -> None:
-    """Run one step; its error is kept here whole, because DBOS would store and bring back only its text."""
-    wheel.progress(name, 0, 0)
-    try:
-        step(wheel)
-    except BaseException as error:
-        faults.append(error)
-        raise RuntimeError(name) from error
+    def _step(self, name: str, action: order.Action) -> None:
+        """Run one step; its error is kept here whole, because DBOS would store and bring back only its text."""
+        self._wheel.progress(name, 0, 0)
+        try:
+            action(self._wheel)
+        except BaseException as error:
+            self._faults.append(error)
+            raise RuntimeError(name) from error
 
 
 def _interrupted(number: int) -> WorkflowHandle[int] | None:

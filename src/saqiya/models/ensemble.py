@@ -137,3 +137,11 @@ class EnsemblePolicy:
         row = np.concatenate([observation[name] for name in self.spec.observation])
         samples = self._ensemble.chunks(row[None, :])[:, 0]
         return Action(chunk=samples.mean(axis=0), samples=samples, noise=self._ensemble.noise)
+
+    def act_batch(self, observations: Mapping[str, Vector]) -> Action:
+        """Answer many observations at once, (t, D) a stream: chunk (t, k, d), samples (m, t, k, d), noise (d,)."""
+        rows = np.concatenate(
+            [observations[name].reshape(-1, width) for name, width in self.spec.observation.items()], 1
+        )
+        samples = self._ensemble.chunks(rows)
+        return Action(chunk=samples.mean(axis=0), samples=samples, noise=self._ensemble.noise)

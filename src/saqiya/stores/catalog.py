@@ -136,6 +136,15 @@ class Catalog:
             row = connection.execute(sa.select(nouns).where(nouns.c.kind == name, nouns.c.key == key)).first()
         return self._read(row) if row else None
 
+    def by_keys(self, kind: type[N], keys: Sequence[str]) -> dict[str, N]:
+        """Return the nouns of a class that are stored under any of these logical keys, by key."""
+        found: dict[str, N] = {}
+        with self.database.reading() as connection:
+            for part in _chunks(sorted(set(keys))):
+                query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.key.in_(part))
+                found.update({row.key: cast("N", self._read(row)) for row in connection.execute(query)})
+        return found
+
     def has(self, kind: type[Noun] | str, key: str) -> bool:
         """Say whether a noun of this kind is stored under this key."""
         name = kind if isinstance(kind, str) else kind.kind

@@ -59,7 +59,7 @@ def load(store: Workspace, policy: Policy) -> RunnablePolicy:
             "was registered without weights that Saqiya can run", subject=policy.name, remedy="Run it on its own stack."
         )
     teacher: Trainer = plugins.load("saqiya.trainers", policy.trainer)()
-    return teacher.load(policy.spec, tensors.read(store.objects.path(policy.weights)))
+    return teacher.load(policy.spec, tensors.read(store.catalog.object_path(policy.weights)))
 
 
 def lessons(store: Workspace, dataset: DatasetVersion, spec: PolicySpec) -> list[Lesson]:
