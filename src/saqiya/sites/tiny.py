@@ -160,7 +160,7 @@ class Tiny:
             goal_y=place["goal_y"],
         )
         self._force = (0.0, 0.0)
-        return self._seen(("phase/reach",))
+        return self._seen(())
 
     def step(self, action: Vector) -> Step:
         """Carry out one command for 50 ms; beyond the bounds it is cut off, as a drive would.
@@ -274,13 +274,14 @@ class Tiny:
         return math.hypot(world.puck_x - world.goal_x, world.puck_y - world.goal_y)
 
     def _progress(self) -> list[str]:
-        """Name the phases that this step reached first."""
+        """Name the phases that this step reached first; who holds the puck has reached it, wherever the jaws met it."""
         world = self._world
-        reached = 0
+        x, y = world.hand()
+        reached = 1 if math.hypot(world.puck_x - x, world.puck_y - y) < STRUCK_WITHIN_M else 0
         if world.held:
             moved_m = math.hypot(world.puck_x - world.from_x, world.puck_y - world.from_y)
-            reached = 3 if self._to_goal_m() < NEAR_GOAL_M else 2 if moved_m > CARRIED_M else 1
-        first = [f"phase/{PHASES[index]}" for index in range(int(world.phase) + 1, reached + 1)]
+            reached = 4 if self._to_goal_m() < NEAR_GOAL_M else 3 if moved_m > CARRIED_M else 2
+        first = [f"phase/{name}" for name in PHASES[int(world.phase) : reached]]
         world.phase = max(world.phase, float(reached))
         return first
 
@@ -293,7 +294,7 @@ class Tiny:
                 "puck": np.array([world.puck_x - x, world.puck_y - y]),
                 "goal": np.array([world.goal_x - x, world.goal_y - y]),
             },
-            success=world.phase > 0 and not world.held and world.jaw == 1.0 and self._to_goal_m() < PLACED_WITHIN_M,
+            success=world.phase >= 2 and not world.held and world.jaw == 1.0 and self._to_goal_m() < PLACED_WITHIN_M,
             t_ns=int(world.steps) * PERIOD_NS,
             signals={"contact/force": np.array(self._force), "contact/held": np.array([world.held])},
             events=events,
@@ -321,7 +322,7 @@ class Expert:
             dx, dy = world.puck_x - x, world.puck_y - y
             near = math.hypot(dx, dy) < (CLOSE_WITHIN_M if world.jaw == 1.0 else 2 * CLOSE_WITHIN_M)
             done = (
-                world.phase > 0
+                world.phase >= 2
                 and math.hypot(world.puck_x - world.goal_x, world.puck_y - world.goal_y) < PLACED_WITHIN_M
             )
             closing = near and world.jaw > PUCK_WIDTH and not done
