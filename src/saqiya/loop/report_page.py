@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def write_page(report: LogsReport, out: Path) -> None:
         draft.write_text(text, encoding="utf-8")
         draft.replace(out)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder itself is none there is no draft to remove
+            draft.unlink(missing_ok=True)
         if error.errno == FULL:
             raise StorageFull("the report does not fit on the disk", subject=str(out), remedy="Make room.") from error
         raise UsageError(
