@@ -9,7 +9,7 @@ import numpy as np
 from saqiya.domain.contracts import Demonstrable, Renderable, Restorable, Site, SiteSpec, Step, Vector
 from saqiya.domain.streams import Start
 from saqiya.errors import SiteFault
-from saqiya.testing.demand import demand
+from saqiya.testing.demand import demand, same_bits
 
 __all__ = ["check_site"]
 
@@ -128,10 +128,7 @@ def _same(one: Sequence[Step], other: Sequence[Step]) -> bool:
 
 
 def _same_values(one: Step, other: Step) -> bool:
-    return all(
-        set(a) == set(b) and all(np.array_equal(a[name], b[name]) for name in a)
-        for a, b in ((one.observation, other.observation), (one.signals, other.signals))
-    )
+    return same_bits(one.observation, other.observation) and same_bits(one.signals, other.signals)
 
 
 def _check_steps(spec: SiteSpec, steps: Sequence[Step]) -> None:
