@@ -22,7 +22,7 @@ RATE_HZ = 50.0
 SLIP = {("v12", "wood"): 0.2, ("v12", "steel"): 0.6, ("v14", "wood"): 0.1, ("v14", "steel"): 0.45}
 
 
-def push(rng: np.random.Generator, *, slips: bool) -> EpisodeLog:
+def push(rng: np.random.Generator, name: str, *, slips: bool) -> EpisodeLog:
     """Simulate one try: approach, contact at about 2 s, and a slip at about 3 s when `slips`."""
     length_s = float(rng.uniform(5.0, 7.0))
     t = np.arange(0.0, length_s, 1.0 / RATE_HZ)
@@ -41,7 +41,7 @@ def push(rng: np.random.Generator, *, slips: bool) -> EpisodeLog:
         "observation/tool": Stream(t_ns, tool, unit="m", fields=("x", "z")),
         "contact/force": Stream(t_ns, wrench, unit="N", fields=("x", "y", "z")),
     }
-    return EpisodeLog("try", streams, events, {"task": "peg-in-hole"})
+    return EpisodeLog(name, streams, events, {"task": "peg-in-hole"})
 
 
 def make(folder: Path, *, tries: int = 20, seed: int = 7) -> None:
@@ -56,7 +56,8 @@ def make(folder: Path, *, tries: int = 20, seed: int = 7) -> None:
         for number in range(tries):
             plate = "steel" if number % 2 else "wood"
             slips = bool(rng.random() < SLIP[policy, plate])
-            log, name = push(rng, slips=slips), f"{policy}_{number:02d}"
+            name = f"{policy}_{number:02d}"
+            log = push(rng, name, slips=slips)
             McapFormat().write(log, logs / f"{name}.mcap")
             if number == 3:
                 with h5py.File(logs / f"{name}.hdf5", "w") as file:

@@ -1,7 +1,10 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
@@ -193,3 +196,15 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path: Path) -> Non
         assert "pip install pyarrow" in item.reason
     else:
         pytest.skip("pyarrow is installed here")
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_a_try_or_an_unread_one(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        reader = mapped(Path(folder))
+        run = write_run(Path(folder) / "run-01")
+        for name in ("force.dat", "joint.csv", "phase.dat"):
+            (run / name).write_bytes(data)
+        (item,) = reader.read(run)
+        assert isinstance(item, EpisodeLog | Unread)

@@ -1,6 +1,9 @@
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saqiya.domain.nouns import Outcome
 from saqiya.errors import InvalidMapping
@@ -111,3 +114,16 @@ def test_columns_with_few_values_are_conditions(tmp_path: Path) -> None:
     rows = "".join(f"run{n},ok,{'red' if n % 2 else 'blue'},{n * 1.5}\n" for n in range(8))
     table = read(tmp_path, "log,result,light,seconds\n" + rows)
     assert table.rows[1].factors == {"light": "red"}
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_a_table_or_our_error(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.csv"
+        path.write_bytes(b"log,result\n" + data)
+        try:
+            rows = read_trials(path).rows
+        except InvalidMapping:
+            return
+        assert rows

@@ -313,7 +313,7 @@ def _past_set_up(
     while search.set_up_differs() and len(search.panel.names) > 1:
         name = search.panel.names[search.early_driver()]
         search = _Search.over(tries, search.panel.without(name), budget)
-        notes.append(f"{name} still differs from the start on and is left out of the search for moments")
+        notes.append(f"the stream {name} still differs from the start on and is left out of the search for moments")
         areas.append(_area(search, tries, f"the score, also without {name}", seed))
     if search.set_up_differs():
         notes.append("even so they differ from the start on: the moment shown is the peak")

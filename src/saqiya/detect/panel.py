@@ -18,7 +18,7 @@ __all__ = ["Panel", "Reference", "panel_of", "scores_of"]
 
 COMMON_SHARE = 0.8
 MOST_BINS_N = 400
-MOST_REFERENCES_N = 60
+MOST_REFERENCES_N = 40
 NEAREST_N = 5
 SLACK_S = 0.5
 """A success counts as near when it was like this within half a second: speed varies a little between tries."""
@@ -175,7 +175,7 @@ def _coarser(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Reference:
-    """The successes that tries are compared with (at most 60, evenly chosen), and the spread of each column by time."""
+    """The successes that tries are compared with (at most 40, evenly chosen), and the spread of each column by time."""
 
     members: NDArray[np.int64]
     spread: NDArray[np.float32]

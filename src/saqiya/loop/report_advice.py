@@ -32,16 +32,27 @@ def advise(
     slices: Mapping[str, Sequence[Slice]],
     lost_n: int,
     unnamed_n: int,
+    silent: tuple[int, int],
 ) -> tuple[Advice, ...]:
-    """List what to collect next: recoveries, conditions, trials, and what is missing between table and logs."""
+    """List what to collect next: recoveries, conditions, trials, and what is missing between table and logs.
+
+    `silent` is how many tries have no known outcome, of how many.
+    """
     found: list[Advice] = []
+    if silent[0] * 2 > silent[1]:
+        found.append(
+            Advice(
+                "Write down how each try ended, one row a try, and give the table: --trials trials.csv.",
+                f"{silent[0]} of {silent[1]} tries have no known outcome.",
+            )
+        )
     for task, result in moments.items():
         found += _from_moments(task, result)
     for task, conditions in slices.items():
         found += _from_slices(task, conditions)
     for task, told in versus:
         if told.standing is Standing.UNDECIDED and told.more_n is not None:
-            found.append(Advice(f"Run about {told.more_n} more trials an arm{_on(task)}.", told.sentence))
+            found.append(Advice(f"Run about {_rounded(told.more_n)} more trials an arm{_on(task)}.", told.sentence))
     if lost_n or unnamed_n:
         found.append(
             Advice(
@@ -51,6 +62,11 @@ def advise(
             )
         )
     return tuple(found)
+
+
+def _rounded(n: int) -> int:
+    step = 5 if n <= 100 else 10
+    return -(-n // step) * step
 
 
 def _on(task: str) -> str:
@@ -67,7 +83,8 @@ def _from_moments(task: str, result: Moments) -> list[Advice]:
         ]
     places = Counter((moment.phase, moment.drivers[0][0] if moment.drivers else "") for moment in result.moments)
     found = []
-    for (phase, stream), count in places.most_common(MOST_MOMENTS_N):
+    most = places.most_common(MOST_MOMENTS_N)
+    for (phase, stream), count in [item for item in most if item[1] > 1] or most[:1]:
         where = f"in phase {phase}" if phase else "at the marked moment"
         times = sorted(m.look_s for m in result.moments if (m.phase, (*m.drivers, ("", 0))[0][0]) == (phase, stream))
         middle = times[len(times) // 2]

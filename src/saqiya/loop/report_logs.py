@@ -12,10 +12,8 @@ from saqiya.detect.moments import Moments, Try, find_moments
 from saqiya.detect.profile import Profile, profile_of
 from saqiya.domain.contracts import Format, Unread
 from saqiya.domain.nouns import Outcome
-from saqiya.domain.streams import EpisodeLog, JsonValue
+from saqiya.domain.streams import EpisodeLog, JsonValue, Stamp
 from saqiya.errors import InvalidEpisode, UnknownPlugin, UsageError
-from saqiya.evaluate.intervals import clopper_pearson
-from saqiya.evaluate.power import Comparison, compare
 from saqiya.formats.open import Ignored, read_logs
 from saqiya.formats.table import TableFormat
 from saqiya.ingest.columns import ColumnGuess, outcome_of
@@ -23,13 +21,12 @@ from saqiya.ingest.join import Match, TryName, join
 from saqiya.ingest.prints import group_same, prints_of
 from saqiya.ingest.trials import TrialRow, TrialTable, read_trials
 from saqiya.loop.report_advice import Advice, advise
+from saqiya.loop.report_rates import NOBODY, UNKNOWN_OUTCOME, LogTry, Rate, Versus, comparisons_of, rates_of
 from saqiya.triage.slices import Slice, slices_of
 
-__all__ = ["LogTry", "LogsReport", "Rate", "Refused", "TableRead", "Versus", "report_logs"]
+__all__ = ["LogsReport", "Refused", "TableRead", "report_logs"]
 
 SEED = 0
-NOBODY = "(no policy named)"
-MOST_POLICIES_N = 5
 
 
 @dataclass(frozen=True)
@@ -40,68 +37,6 @@ class Refused:
     key: str
     reason: str
     remedy: str
-
-
-@dataclass(frozen=True)
-class LogTry:
-    """One try as the report counts it.
-
-    Attributes:
-        paths: every file it lies in; the same try in two formats has two.
-        outcome: the word that counts, from `outcome_from` ("table", "log" or "" when nobody says).
-        counted: it is part of a success rate; else `why_not` says why.
-        claims: every outcome that was claimed, with who claims it.
-        factors: conditions named by the table.
-    """
-
-    key: str
-    paths: tuple[str, ...]
-    policy: str
-    task: str
-    criterion: str
-    outcome: Outcome
-    outcome_from: str
-    counted: bool
-    why_not: str
-    claims: tuple[str, ...]
-    factors: Mapping[str, str]
-    length_s: float
-    problems: tuple[str, ...]
-    taken_over: bool
-    day: str
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Success of one policy on one task by one criterion, with the exact 95 % interval (Clopper and Pearson 1934).
-
-    `aborts` and `taken_over` are counted as failures; `unknown` tries have no outcome and are not counted.
-    `table_successes` of `table_trials` is the rate if the rows whose logs are missing counted too.
-    """
-
-    policy: str
-    task: str
-    criterion: str
-    successes: int
-    trials: int
-    low: float
-    high: float
-    aborts: int
-    taken_over: int
-    unknown: int
-    table_successes: int
-    table_trials: int
-
-
-@dataclass(frozen=True)
-class Versus:
-    """One policy against another on one task by one criterion."""
-
-    task: str
-    criterion: str
-    first: str
-    second: str
-    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -245,12 +180,14 @@ def _assemble(
     groups: dict[int, list[int]] = {}
     for number, first in enumerate(group_same([prints for _, _, prints, _ in gathered.found])):
         groups.setdefault(first, []).append(number)
-    profiles = [gathered.found[first][3] for first in groups]
-    drafts = [_draft([gathered.found[number] for number in members]) for members in groups.values()]
+    copies = [sorted((gathered.found[number] for number in members), key=_made_up) for members in groups.values()]
+    profiles = [same[0][3] for same in copies]
+    drafts = [_draft(same) for same in copies]
     names = [draft.name for draft in drafts]
+    titles = _titles(names)
     joined = join(table, names) if table is not None else None
     matches = {match.index: match for match in joined.matches} if joined is not None else {}
-    tries = tuple(_settled(draft, matches.get(number), table) for number, draft in enumerate(drafts))
+    tries = tuple(_settled(draft, titles[number], matches.get(number), table) for number, draft in enumerate(drafts))
     keys = [item.key for item in tries]
     read = None
     lost_rows: Sequence[tuple[TrialRow, str]] = ()
@@ -264,20 +201,23 @@ def _assemble(
             unknown_words=table.unknown_words,
             lost=tuple((row.line, _row_name(row), why) for row, why in joined.lost_rows),
             ambiguous=tuple((row.line, tuple(keys[n] for n in found)) for row, found in joined.ambiguous_rows),
-            repeated=tuple((row.line, keys[index]) for row, index in joined.repeated_rows),
+            repeated=tuple(
+                (row.line, keys[index]) for row, index in joined.repeated_rows if not matches[index].conflict
+            ),
             conflicts=tuple((keys[match.index], match.conflict) for match in joined.matches if match.conflict),
         )
-    rates = _rates(tries, lost_rows)
-    comparisons, more = _comparisons(rates)
+    rates = rates_of(tries, lost_rows)
+    comparisons, more = comparisons_of(rates)
     moments = _moments(tries, profiles)
     slices = {
-        task: slices_of([(item.factors, _failed(item)) for item in tries if item.counted and item.task == task])
+        task: slices_of([(item.factors, item.failed) for item in tries if item.counted and item.task == task])
         for task in sorted({item.task for item in tries if item.counted})
     }
     unnamed = tuple(keys[number] for number in joined.unnamed) if joined is not None else ()
     advice = advise(
         versus=[(item.task, item.comparison) for item in comparisons], moments=moments, slices=slices,
         lost_n=len(lost_rows), unnamed_n=len(unnamed),
+        silent=(sum(item.why_not == UNKNOWN_OUTCOME for item in tries), len(tries)),
     )  # fmt: skip
     return LogsReport(
         made_ns=now_ns,
@@ -300,6 +240,12 @@ def _assemble(
     )
 
 
+def _made_up(copy: tuple[Path, EpisodeLog, tuple[str, ...], Profile]) -> tuple[int, int]:
+    """Sort copies of one try: measured stamps before assumed ones, then the copy with more streams."""
+    streams = copy[1].streams.values()
+    return sum(stream.stamp is Stamp.ASSUMED for stream in streams), -len(streams)
+
+
 @dataclass(frozen=True)
 class _Draft:
     """A try before the table has spoken."""
@@ -309,6 +255,8 @@ class _Draft:
     length_s: float
     problems: tuple[str, ...]
     taken_over: bool
+    clock: str
+    streams: tuple[str, ...]
 
 
 def _draft(copies: Sequence[tuple[Path, EpisodeLog, tuple[str, ...], Profile]]) -> _Draft:
@@ -327,7 +275,16 @@ def _draft(copies: Sequence[tuple[Path, EpisodeLog, tuple[str, ...], Profile]]) 
     skipped = facts.get("skipped")
     problems = tuple(str(text) for text in listed) if isinstance(listed, list) else ()
     problems += tuple(f"{topic}: {why}" for topic, why in skipped.items()) if isinstance(skipped, dict) else ()
-    return _Draft(name, facts, copies[0][3].length_s, problems, any(_taken_over(log) for _, log, _, _ in copies))
+    best = copies[0][1]
+    return _Draft(
+        name=name,
+        facts=facts,
+        length_s=copies[0][3].length_s,
+        problems=problems,
+        taken_over=any(_taken_over(log) for _, log, _, _ in copies),
+        clock=_word(best.metadata, "clock") or ", ".join(sorted({item.clock for item in best.streams.values()})),
+        streams=tuple(sorted(best.streams)),
+    )
 
 
 def _word(facts: Mapping[str, JsonValue], key: str) -> str:
@@ -343,7 +300,7 @@ def _taken_over(log: EpisodeLog) -> bool:
     return any(event.name == "takeover" for event in log.events)
 
 
-def _settled(draft: _Draft, match: Match | None, table: TrialTable | None) -> LogTry:
+def _settled(draft: _Draft, title: str, match: Match | None, table: TrialTable | None) -> LogTry:
     """Say what a try counts as: the table's word before the log's own."""
     row = match.row.fields if match is not None else {}
     own, known = outcome_of(_word(draft.facts, "outcome"))
@@ -358,11 +315,11 @@ def _settled(draft: _Draft, match: Match | None, table: TrialTable | None) -> Lo
     elif disputed:
         why_not = "its rows name different policies, tasks or criteria"
     elif outcome is Outcome.UNKNOWN:
-        why_not = "its outcome is not known"
+        why_not = UNKNOWN_OUTCOME
     else:
         why_not = ""
     return LogTry(
-        key=_title(draft.name),
+        key=title,
         paths=draft.name.paths,
         policy=policy,
         task=row.get("task") or _word(draft.facts, "task"),
@@ -377,93 +334,32 @@ def _settled(draft: _Draft, match: Match | None, table: TrialTable | None) -> Lo
         problems=draft.problems,
         taken_over=draft.taken_over,
         day="".join(filter(str.isdigit, draft.name.date))[:8] if draft.name.date[:8].isdigit() else "",
+        clock=draft.clock,
+        streams=draft.streams,
     )
 
 
-def _title(name: TryName) -> str:
-    """Name a try by its key, with its file where the key alone says little."""
-    path = Path(name.paths[0])
-    return name.keys[0] if name.keys[0] in {path.name, path.stem} else f"{path.parent.name}/{path.name}/{name.keys[0]}"
+def _titles(names: Sequence[TryName]) -> list[str]:
+    """Name each try as shortly as tells it from the others: its file, the try in it, and folders where needed."""
+    in_file = Counter(name.paths[0] for name in names)
+
+    def title(name: TryName, folders: int) -> str:
+        path = Path(name.paths[0])
+        stem = path.name if path.is_dir() else path.stem
+        inside = (name.keys[0],) if in_file[name.paths[0]] > 1 else ()
+        return "/".join((*path.parts[-1 - folders : -1], stem, *inside))
+
+    found = [title(name, 0) for name in names]
+    for folders in range(1, 12):
+        twice = {text for text, n in Counter(found).items() if n > 1}
+        if not twice:
+            break
+        found = [title(name, folders) if text in twice else text for name, text in zip(names, found, strict=True)]
+    return found
 
 
 def _row_name(row: TrialRow) -> str:
     return row.fields.get("log") or row.fields.get("id") or row.fields.get("date") or "(no name)"
-
-
-def _failed(item: LogTry) -> bool:
-    return item.outcome is not Outcome.SUCCESS or item.taken_over
-
-
-def _rates(tries: Sequence[LogTry], lost: Sequence[tuple[TrialRow, str]]) -> tuple[Rate, ...]:
-    """Count by policy, task and criterion: rates never pool across criteria."""
-    tasks = {item.task for item in tries if item.task}
-    only = next(iter(tasks)) if len(tasks) == 1 else ""
-    keys = {(item.policy, item.task, item.criterion) for item in tries if item.counted}
-    rates = []
-    for policy, task, criterion in sorted(keys, key=lambda key: (key[1], key[2], _natural(key[0]))):
-        own = [item for item in tries if (item.policy, item.task, item.criterion) == (policy, task, criterion)]
-        counted = [item for item in own if item.counted]
-        successes = sum(not _failed(item) for item in counted)
-        extra = [
-            row.outcome
-            for row, _ in lost
-            if (row.fields.get("policy", NOBODY), row.fields.get("task", only), row.fields.get("criterion", ""))
-            == (policy, task, criterion)
-            and row.outcome is not Outcome.UNKNOWN
-        ]
-        interval = clopper_pearson(successes, len(counted))
-        rates.append(
-            Rate(
-                policy=policy,
-                task=task,
-                criterion=criterion,
-                successes=successes,
-                trials=len(counted),
-                low=interval.low,
-                high=interval.high,
-                aborts=sum(item.outcome is Outcome.ABORTED for item in counted),
-                taken_over=sum(item.taken_over and item.outcome is Outcome.SUCCESS for item in counted),
-                unknown=sum(item.why_not == "its outcome is not known" for item in own),
-                table_successes=successes + sum(outcome is Outcome.SUCCESS for outcome in extra),
-                table_trials=len(counted) + len(extra),
-            )
-        )
-    return tuple(rates)
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Sort "v9" before "v12"."""
-    parts: list[tuple[int, int, str]] = []
-    word = ""
-    for sign in f"{text}\0":
-        if word and sign.isdigit() != word[-1].isdigit():
-            parts.append((0, int(word), "") if word.isdecimal() else (1, 0, word))
-            word = ""
-        word += sign
-    return parts
-
-
-def _comparisons(rates: Sequence[Rate]) -> tuple[tuple[Versus, ...], list[str]]:
-    """Compare the policies of each task and criterion, later names against earlier ones."""
-    found, notes = [], []
-    for task, criterion in dict.fromkeys((rate.task, rate.criterion) for rate in rates):
-        arms = [rate for rate in rates if (rate.task, rate.criterion) == (task, criterion) and rate.policy != NOBODY]
-        pairs = [(a, b) for number, b in enumerate(arms) for a in arms[:number]]
-        if len(arms) > MOST_POLICIES_N:
-            most = max(arms, key=lambda rate: rate.trials)
-            pairs = [(most, rate) for rate in arms if rate is not most]
-            notes.append(
-                f"{task or 'The task'}: {len(arms)} policies, each compared with {most.policy} (most trials) only."
-            )
-        if len(pairs) > 1:
-            notes.append(
-                f"{task or 'The task'}: {len(pairs)} comparisons; p-values are not adjusted, so of twenty pairs of "
-                "equals one would look decided."
-            )
-        for a, b in pairs:
-            told = compare((a.successes, a.trials), (b.successes, b.trials), names=(a.policy, b.policy))
-            found.append(Versus(task, criterion, a.policy, b.policy, told))
-    return tuple(found), notes
 
 
 def _moments(tries: Sequence[LogTry], profiles: Sequence[Profile]) -> dict[str, Moments]:
@@ -471,7 +367,7 @@ def _moments(tries: Sequence[LogTry], profiles: Sequence[Profile]) -> dict[str, 
     found = {}
     for task in sorted({item.task for item in tries}):
         judged = [
-            Try(item.key, profile, not _failed(item), item.day)
+            Try(item.key, profile, not item.failed, item.day)
             for item, profile in zip(tries, profiles, strict=True)
             if item.task == task and item.outcome is not Outcome.UNKNOWN
         ]

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import asinh
 from pathlib import Path
+from statistics import median
 
 from saqiya.detect.moments import Curve, Moment, Moments
 from saqiya.errors import StorageFull, UsageError
 from saqiya.loop.report_logs import LogsReport, Refused
+from saqiya.loop.report_rates import LogTry
 
 __all__ = ["page_of", "write_page"]
 
@@ -22,6 +24,7 @@ LEFT = 8.0
 SCORE_HEIGHT = 56.0
 VALUE_HEIGHT = 84.0
 MOST_SHOWN_N = 40
+MOST_NAMED_N = 8
 FULL = 28  # ENOSPC
 
 
@@ -89,11 +92,30 @@ def page_of(report: LogsReport) -> str:
         criteria=len({(rate.task, rate.criterion) for rate in report.rates}),
         strips={task: _strips(found) for task, found in report.moments.items()},
         shown=MOST_SHOWN_N,
+        read=_read(report.tries),
         refused=_grouped(report.refused),
         problems=[(item.key, item.problems) for item in report.tries if item.problems],
         width=WIDTH,
         score_height=SCORE_HEIGHT,
         value_height=VALUE_HEIGHT,
+    )
+
+
+def _read(tries: Sequence[LogTry]) -> list[tuple[str, int, float, str, str]]:
+    """Say what came in: task, tries, median length in seconds, clock, streams."""
+    groups: dict[tuple[str, str], list[LogTry]] = {}
+    for item in tries:
+        groups.setdefault((item.task, item.clock), []).append(item)
+    return [
+        (task, len(items), median(item.length_s for item in items), clock, _listed(items))
+        for (task, clock), items in sorted(groups.items())
+    ]
+
+
+def _listed(items: Sequence[LogTry]) -> str:
+    names = sorted({name for item in items for name in item.streams})
+    return ", ".join(names[:MOST_NAMED_N]) + (
+        f" and {len(names) - MOST_NAMED_N} more" if len(names) > MOST_NAMED_N else ""
     )
 
 
