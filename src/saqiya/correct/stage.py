@@ -5,10 +5,12 @@ Bootstrap is a request like any other, with the target "bootstrap": nothing is c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from saqiya.correct.takeover import takeover_step
-from saqiya.domain.contracts import Roll, Rolled, Roller, Takeover
+from saqiya.domain.contracts import Roll, Rolled, Roller, Takeover, Vector
 from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Episode, Failure, Source
 from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
@@ -105,7 +107,7 @@ def _roll(
     return Roll(key, start, Source.CORRECTION, policy=episode.policy, operator=operator, takeover=takeover)
 
 
-def _observation_at(streams: dict[str, Stream], t_ns: int) -> dict[str, np.ndarray]:
+def _observation_at(streams: Mapping[str, Stream], t_ns: int) -> dict[str, Vector]:
     return {
         name.removeprefix("observation/"): stream.values[int(np.searchsorted(stream.t_ns, t_ns))]
         for name, stream in streams.items()

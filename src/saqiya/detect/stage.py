@@ -62,7 +62,7 @@ def outcomes_of(store: Workspace, episodes: Sequence[Episode]) -> dict[str, Outc
     return {episode.id: best[episode.id].value if episode.id in best else Outcome.UNKNOWN for episode in episodes}
 
 
-def run(
+def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
     store: Workspace,
     deployment: Deployment,
     training: Sequence[Episode],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from saqiya.domain.ids import (
     AlarmId,
@@ -512,7 +512,7 @@ class Turn(Noun):
     policy: PolicyId
     decision: GateDecisionId
     deployment: DeploymentId | None
-    figures: dict[str, JsonValue]
+    figures: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ def admit(
         clock: stamps the outcome claims.
 
     Raises:
-        UnreadableLog, InvalidEpisode: a recording of our own is damaged: that is not input to be sorted out but a fault.
+        UnreadableLog, InvalidEpisode: a recording of our own is damaged: a fault, not input to be sorted out.
     """
     parcels = []
     for path, key in files:

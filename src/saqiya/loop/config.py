@@ -156,7 +156,8 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"cannot be read: {error.strerror}", subject=str(path), remedy="Run saqiya init.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
-    return _Reader(path, text).section(Config, raw, ())
+    config: Config = _Reader(path, text).section(Config, raw, ())
+    return config
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> st
     ]
     for section in ("bootstrap", "deploy", "detect", "correct", "evaluate", "gate", "phases", "stop"):
         lines.append(f"[{section}]")
-        params = getattr(Config, "__dataclass_fields__")[section].default_factory()
+        params = get_type_hints(Config)[section]()
         for item in dataclasses.fields(params):
             value = getattr(params, item.name)
             text = json.dumps(list(value)) if isinstance(value, tuple) else json.dumps(value)

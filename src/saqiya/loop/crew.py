@@ -1,4 +1,4 @@
-"""Processes that roll out side by side: each holds one site and the policies it was given, and writes MCAP to the spool.
+"""Processes that roll out side by side: each holds one site and the policies it was given, and writes to the spool.
 
 A roll is a pure function of site, policy and start, so how many processes share the work changes nothing but the time.
 """
@@ -153,9 +153,10 @@ class _Hand:
 
 @contextlib.contextmanager
 def _main_unseen() -> Iterator[None]:
-    """Keep new processes from importing the caller's script: without a main guard it would run again in each of them."""
+    """Keep new processes from importing the caller's script: without a main guard it would run again in each."""
     main = sys.modules["__main__"]
-    kept = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    hidden: tuple[str, ...] = ("__file__", "__spec__")
+    kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in hidden if name in main.__dict__}
     main.__dict__["__spec__"] = None
     try:
         yield
@@ -169,7 +170,7 @@ _hand: _Hand | None = None
 def _enlist(site: str) -> None:
     """Set up a process: one numeric thread, one site, and no life without its parent."""
     global _hand  # noqa: PLW0603 - a pool's initializer has no other place to leave things
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
     parent = multiprocessing.parent_process()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from saqiya.detect.stage import outcomes_of
@@ -15,7 +16,6 @@ from saqiya.domain.nouns import (
     Episode,
     Evaluation,
     GateDecision,
-    JsonValue,
     Novelty,
     Outcome,
     Policy,
@@ -34,7 +34,7 @@ SWITCH_STEPS = 20
 """What a takeover costs beside its steps: the operator's switch of attention, in control steps."""
 
 
-def success_of(wheel: Flywheel, deployment: Deployment) -> dict[str, JsonValue]:
+def success_of(wheel: Flywheel, deployment: Deployment) -> dict[str, Any]:
     """Success of a deployment's autonomous tries with the exact 95 % interval (Clopper and Pearson 1934)."""
     episodes = [wheel.store.catalog.get(one, Episode) for one in deployment.episodes]
     known = {one: value for one, value in outcomes_of(wheel.store, episodes).items() if value is not Outcome.UNKNOWN}
@@ -43,7 +43,7 @@ def success_of(wheel: Flywheel, deployment: Deployment) -> dict[str, JsonValue]:
     return {"n": len(known), "k": k, "low": round(interval.low, 4), "high": round(interval.high, 4)}
 
 
-def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment) -> dict[str, JsonValue]:
+def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment) -> dict[str, Any]:
     """Gather what turns.json says of the turn under way."""
     catalog = wheel.store.catalog
     requests = {one.id: one for one in catalog.all(CorrectionRequest)}
@@ -55,7 +55,7 @@ def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment
     candidate = catalog.get(decision.candidate, Policy)
     steps, takeovers = sum(one.human_steps for one in served), sum(one.takeovers for one in served)
     seconds = wheel.account.seconds()
-    figures: dict[str, JsonValue] = {
+    figures: dict[str, Any] = {
         "turn": wheel.number,
         "dataset": catalog.get(candidate.dataset, DatasetVersion).manifest_hash if candidate.dataset else None,
         "policy": catalog.key_of(deployment.policy),
@@ -91,7 +91,7 @@ def stop_reason(turns: Sequence[dict[str, Any]], stop: StopConfig) -> str | None
     window = turns[-stop.turns_without_gain - 1 :]
     if len(window) <= stop.turns_without_gain:
         return None
-    for before, after in zip(window, window[1:], strict=False):
+    for before, after in pairwise(window):
         old, new = before["success"], after["success"]
         gain = newcombe((old["k"], old["n"]), (new["k"], new["n"]))
         if gain.low > 0.0:

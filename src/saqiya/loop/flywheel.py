@@ -31,6 +31,7 @@ from saqiya.domain.nouns import (
     Failure,
     FailureMode,
     GateDecision,
+    Lineage,
     Noun,
     Novelty,
     Outcome,
@@ -215,6 +216,30 @@ class Flywheel:
             self.store, [Path(one) for one in paths], formats, facts=facts or {}, link=link, clock=self.clock
         )
 
+    def register(
+        self, name: str, *, file: str | Path | None = None, declared: Mapping[str, str] | None = None
+    ) -> Policy:
+        """Register a policy that was trained elsewhere, so that logs can name it and lineage shows the gap.
+
+        Its lineage is `declared` when anything is said of its origin, else `unknown`. The file is looked at without
+        running anything in it, and kept.
+
+        Raises:
+            PolicyUnreadable: the file is damaged or would run code.
+        """
+        facts = train.examine(Path(file)) if file else {}
+        policy = Policy(
+            id=self.store.catalog.new_id("policy"),
+            name=name,
+            lineage=Lineage.DECLARED if declared else Lineage.UNKNOWN,
+            trainer="",
+            weights=self.store.objects.put_file(Path(file)) if file else None,
+            spec=None,
+            dataset=None,
+            declared={**facts, **(declared or {})},
+        )
+        return self.store.catalog.put(policy, key=name)
+
     def detect(self) -> detect.Detected:
         """Calibrate the detectors on the champion's deployment and find its failures."""
         champion, deployment = self._deployed()
@@ -280,6 +305,15 @@ class Flywheel:
         if request.target != correct.BOOTSTRAP:
             self.measure([self.store.catalog.get(one.episode, Episode) for one in made])
         return made
+
+    def requests(self) -> list[CorrectionRequest]:
+        """The correction requests of the turn under way, in the order they were asked."""
+        prefix = self.key("triage", "request") + "/"
+        return [
+            one
+            for one in self.store.catalog.all(CorrectionRequest)
+            if self.store.catalog.key_of(one.id).startswith(prefix)
+        ]
 
     def mix(self, *, note: str = "") -> DatasetVersion:
         """Mix the dataset version of this turn from every accepted correction so far."""
@@ -379,13 +413,24 @@ class Flywheel:
 
     def lineage(self, ref: str, *, up: bool, depth: int = 20) -> Kin:
         """Walk from a noun along its references: `up` to what it came from, or down to what came of it."""
-        return walk(self.store.catalog, self.store.catalog.get(ref).id, "up" if up else "down", depth=depth)
+        return walk(self.store.catalog, ref, "up" if up else "down", depth=depth)
 
     def verify(self, *, full: bool = False) -> Report:
         """Re-hash what is stored, resolve every id, and list every lie."""
         return verify(
             self.store.catalog, self.store.objects, derived=self.store.derived, now_ns=self.clock(), full=full
         )
+
+    def write_pages(self) -> Path:
+        """Write report.html and turns.json into the workspace and return the page's path."""
+        from saqiya.loop.wheel_page import write_report, write_turns
+
+        write_turns(self, self.store.root / "turns.json")
+        return write_report(self, self.store.root / "report.html")
+
+    def key_of(self, ref: str) -> str:
+        """Return the logical key of a noun."""
+        return self.store.catalog.key_of(ref)
 
     def noun(self, ref: str) -> Noun:
         """Return any noun by id, logical key, or a unique part of its id."""

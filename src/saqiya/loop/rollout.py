@@ -127,7 +127,7 @@ class _Driver:
     def start(self, roll: Roll) -> Step:
         if self.policy is not None:
             self.policy.reset(roll.start.seed)
-        step = self._timed("simulation", self.site.reset, roll.start)
+        step: Step = self._timed("simulation", self.site.reset, roll.start)
         self._check(step)
         self.pen.see(step, self.seen)
         return step
@@ -165,7 +165,7 @@ class _Driver:
         executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
         self.pen.rows["action/executed"].append((step.t_ns, executed))
         self.pen.rows["author"].append((step.t_ns, int(author is Author.OPERATOR)))
-        after = self._timed("simulation", self.site.step, executed)
+        after: Step = self._timed("simulation", self.site.step, executed)
         self._check(after)
         self.pen.see(after, self.seen)
         return after

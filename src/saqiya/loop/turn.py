@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from saqiya.correct.stage import BOOTSTRAP
-from saqiya.domain.nouns import CorrectionRequest, DatasetVersion, GateDecision, Policy
+from saqiya.domain.nouns import DatasetVersion, GateDecision, Policy
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.smoke import smoke
@@ -25,9 +25,8 @@ def _bootstrap(wheel: Flywheel) -> None:
 
 def _correct(wheel: Flywheel) -> None:
     """Serve the requests of this turn, best priority first."""
-    for request in wheel.store.catalog.all(CorrectionRequest):
-        if wheel.store.catalog.key_of(request.id).startswith(wheel.key("triage", "request")):
-            wheel.correct(request)
+    for request in wheel.requests():
+        wheel.correct(request)
 
 
 def _mix(wheel: Flywheel) -> None:

@@ -13,11 +13,12 @@ from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, PolicyUnreadable
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
+from saqiya.train.foreign import examine
 
-__all__ = ["lessons", "load", "run"]
+__all__ = ["examine", "lessons", "load", "run"]
 
 
-def run(
+def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
     store: Workspace,
     dataset: DatasetVersion,
     *,

@@ -36,7 +36,7 @@ class Triaged:
     requests: tuple[CorrectionRequest, ...]
 
 
-def run(
+def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
     store: Workspace,
     deployment: Deployment,
     failures: Sequence[Failure],

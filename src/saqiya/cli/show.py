@@ -1,0 +1,67 @@
+"""Printing: JSON for machines on request, quiet tables for people, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["Live", "emit", "rows", "say", "success_text"]
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+def emit(value: object) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(msgspec.to_builtins(value), indent=1) + "\n")
+
+
+def say(text: str) -> None:
+    """Print a line for people; what it says is never read as markup."""
+    _out.print(text, markup=False)
+
+
+def rows(title: str, header: Sequence[str], body: Sequence[Sequence[object]]) -> None:
+    """Print a table, or one line that says it is empty."""
+    if not body:
+        say(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in body:
+        table.add_row(*(str(cell) for cell in row))
+    _out.print(table)
+
+
+def success_text(success: Mapping[str, Any]) -> str:
+    """Write success with its interval: "46/200 = .23 (.17 to .29)"."""
+    n, k = success["n"], success["k"]
+    return f"{k}/{n} = {k / n if n else 0:.3f} ({success['low']:.3f} to {success['high']:.3f})"
+
+
+class Live:
+    """Shows long work on standard error: one moving line on a terminal, one line a piece of work elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Show nothing when `quiet`."""
+        self._quiet = quiet
+        self._moving = sys.stderr.isatty()
+        self._last = ""
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Take one report: what is being done, how many are done, of how many (0: unknown)."""
+        if self._quiet:
+            return
+        if self._moving:
+            count = f" {done}/{of}" if of else ""
+            sys.stderr.write(f"\r\033[K{what}{count}" + ("\n" if of and done == of else ""))
+            sys.stderr.flush()
+        elif (of and done == of) or what != self._last:
+            sys.stderr.write(f"{what}{f' {done}/{of}' if of else ''}\n")
+        self._last = what

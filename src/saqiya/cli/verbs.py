@@ -1,0 +1,279 @@
+"""The verbs of the wheel, each on the turn under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from saqiya.cli.app import NO, JsonFlag, Where, app, opened
+from saqiya.cli.show import emit, rows, say, success_text
+from saqiya.domain.nouns import (
+    CorrectionRequest,
+    DatasetVersion,
+    Decision,
+    Episode,
+    GateDecision,
+    Novelty,
+    Policy,
+)
+from saqiya.errors import UsageError
+
+record = typer.Typer(help="Record demonstrations, or recover a truncated recording.", no_args_is_help=True)
+policy = typer.Typer(help="Policies: register one that was trained elsewhere, list them.", no_args_is_help=True)
+app.add_typer(record, name="record")
+app.add_typer(policy, name="policy")
+
+
+@record.command("bootstrap")
+def record_bootstrap(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Record the first demonstrations, after a training smoke on the first few has passed."""
+    from saqiya.loop.smoke import smoke
+
+    with opened(where, quiet=as_json) as wheel:
+        request = wheel.record()
+        smoke(wheel, request)
+        made = wheel.correct(request)
+        if as_json:
+            emit(made)
+        else:
+            say(f"{sum(one.accepted for one in made)} of {len(made)} demonstrations accepted.")
+
+
+@record.command("recover")
+def record_recover(
+    file: Annotated[Path, typer.Argument(help="A truncated MCAP recording; it is not changed.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the finished log.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read every whole chunk of a truncated recording and write a finished log beside it."""
+    from saqiya.record.recover import recover
+
+    target = out or file.with_suffix(".recovered.mcap")
+    found = recover(file, target)
+    emit(found) if as_json else say(f"{target}: {found}")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Log files or folders.")],
+    fact: Annotated[list[str] | None, typer.Option(help="key=value said of all of them (task, policy ...).")] = None,
+    link: Annotated[bool, typer.Option("--link", help="Leave the originals where they lie.")] = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Take in logs of any known format; what cannot be used becomes a rejection that says why (exit code 1)."""
+    with opened(where, quiet=as_json) as wheel:
+        admitted = wheel.ingest(paths, facts=pairs_of(fact or []), link=link)
+    if as_json:
+        emit(admitted)
+    else:
+        say(
+            f"{len(admitted.episodes)} episodes, {len(admitted.aliases)} known already in another form, "
+            f"{len(admitted.rejections)} rejected, {admitted.ignored} files that are no logs."
+        )
+        rows("Rejected", ("file", "why", "what to do"), [(r.name, r.reason, r.remedy) for r in admitted.rejections])
+    if admitted.rejections:
+        raise typer.Exit(NO)
+
+
+@policy.command("register")
+def policy_register(
+    name: Annotated[str, typer.Argument(help="What logs and tables call it.")],
+    file: Annotated[Path | None, typer.Option(help="Its weights: safetensors, ONNX, torch checkpoint.")] = None,
+    declare: Annotated[list[str] | None, typer.Option(help="key=value about its origin (data, code, base).")] = None,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Register a policy that was trained elsewhere; what is not declared stays visibly unknown."""
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.register(name, file=file, declared=pairs_of(declare or []))
+    emit(made) if as_json else say(f"{made.name}: {made.id}, lineage {made.lineage.value}")
+
+
+@policy.command("list")
+def policy_list(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """List every policy with its lineage."""
+    with opened(where, quiet=True) as wheel:
+        found = wheel.store.catalog.all(Policy)
+    if as_json:
+        emit(found)
+    else:
+        rows("Policies", ("name", "lineage", "trainer", "id"), [(p.name, p.lineage, p.trainer, p.id) for p in found])
+
+
+@app.command()
+def detect(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Calibrate the detectors on the last deployment and find its failures."""
+    with opened(where, quiet=as_json) as wheel:
+        found = wheel.detect()
+    if as_json:
+        emit(found)
+        return
+    rows(
+        "Detectors",
+        ("name", "threshold", "AUROC to the horizon", "stopwatch"),
+        [_detector(c) for c in found.calibrations],
+    )
+    say(f"{len(found.failures)} failures.")
+
+
+def _detector(calibration: Any) -> tuple[str, str, str, str]:  # noqa: ANN401 - a noun printed field by field
+    report = calibration.report
+    threshold = "infinite: too few successes" if calibration.threshold is None else f"{calibration.threshold:.4g}"
+    return calibration.detector, threshold, _estimate(report.get("auroc")), _estimate(report.get("stopwatch"))
+
+
+def _estimate(found: Any) -> str:  # noqa: ANN401 - JSON from a stored report
+    if not isinstance(found, dict) or found.get("value") is None:
+        return "too few to say"
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f}), n {found['n']}"
+
+
+@app.command()
+def measure(
+    episodes: Annotated[
+        list[str] | None, typer.Argument(help="Episodes by id or key; default: all corrections.")
+    ] = None,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure episodes in bits relative to the champion; triage and plans read these numbers."""
+    with opened(where, quiet=as_json) as wheel:
+        chosen = [wheel.episode(one) for one in episodes or []]
+        chosen = chosen or [one for one in wheel.store.catalog.all(Episode) if one.source == "correction"]
+        made: tuple[Novelty, ...] = wheel.measure(chosen)
+    if as_json:
+        emit(made)
+    else:
+        table = [(n.episode, f"{n.bits:.1f}", f"{n.bits_per_step:.2f}", n.steps, n.relative_to) for n in made]
+        rows("Novelty", ("episode", "bits", "bits a step", "steps (the rival)", "relative to"), table)
+
+
+@app.command()
+def triage(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Name, group and rank the failures, and ask for corrections."""
+    with opened(where, quiet=as_json) as wheel:
+        found = wheel.triage()
+    if as_json:
+        emit(found)
+        return
+    rows(
+        "Modes", ("mode", "failures", "priority"), [(m.label, len(m.members), f"{m.priority:.4f}") for m in found.modes]
+    )
+    rows(
+        "Requests",
+        ("for", "kind", "count", "why"),
+        [(r.target, r.correction_kind, r.count, r.reason) for r in found.requests],
+    )
+
+
+@app.command()
+def correct(
+    request: Annotated[str | None, typer.Argument(help="A request by id or key; default: all of this turn.")] = None,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve correction requests with the site's own expert as operator."""
+    with opened(where, quiet=as_json) as wheel:
+        asked = [wheel.store.catalog.get(request, CorrectionRequest)] if request else wheel.requests()
+        if not asked:
+            raise UsageError(
+                "nothing is asked for in this turn", subject=wheel.key(""), remedy="Run saqiya triage first."
+            )
+        made = [one for item in asked for one in wheel.correct(item)]
+    if as_json:
+        emit(made)
+    else:
+        steps = sum(one.human_steps for one in made)
+        say(f"{sum(one.accepted for one in made)} of {len(made)} corrections accepted, {steps} human steps.")
+
+
+@app.command()
+def mix(
+    note: Annotated[str, typer.Option(help="Why this version is made.")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Mix the dataset version of this turn; refuses evaluation starts (exit code 1)."""
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.mix(note=note)
+    emit(made) if as_json else say(f"{len(made.entries)} spans, manifest {made.manifest_hash}")
+
+
+@app.command()
+def train(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Train the candidate of this turn."""
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.train(wheel.store.catalog.get(wheel.key("dataset"), DatasetVersion))
+    emit(made) if as_json else say(f"{made.name}: {made.metrics}")
+
+
+@app.command()
+def evaluate(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Let the gate decide about this turn's candidate; HOLD and REJECT end with exit code 1."""
+    with opened(where, quiet=as_json) as wheel:
+        decision = wheel.evaluate(wheel.store.catalog.get(wheel.key("policy"), Policy))
+    _decided(decision, as_json=as_json)
+
+
+@app.command()
+def deploy(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Roll out the policy in charge from fresh starts, log every try, and close the turn."""
+    with opened(where, quiet=as_json) as wheel:
+        wheel.deploy(wheel.store.catalog.get(wheel.key("decision"), GateDecision))
+        closed = wheel.close_turn()
+    emit(closed) if as_json else say(success_text(closed.figures["success"]))
+
+
+@app.command()
+def turn(
+    until_rest: Annotated[bool, typer.Option("--until-rest", help="Go on until the wheel says why it rests.")] = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Turn the wheel once, durably: after a crash the same command goes on. HOLD and REJECT end with exit code 1."""
+    with opened(where, quiet=as_json) as wheel:
+        done = [wheel.turn()]
+        while until_rest and not done[-1].figures["stopped_because"]:
+            done.append(wheel.turn())
+        decision = wheel.store.catalog.get(done[-1].decision, GateDecision)
+        wheel.write_pages()
+    if as_json:
+        emit([one.figures for one in done])
+    else:
+        for one in done:
+            f = one.figures
+            say(f"turn {f['turn']}: {f['decision']}, success {success_text(f['success'])}, {f['cycle_s']} s")
+        say(
+            f"Rests: {done[-1].figures['stopped_because']}"
+            if done[-1].figures["stopped_because"]
+            else "Next: saqiya turn"
+        )
+        if not until_rest:
+            _decided(decision, as_json=False)
+    if not until_rest and decision.decision not in {Decision.INITIAL, Decision.PROMOTE}:
+        raise typer.Exit(NO)
+
+
+def _decided(decision: GateDecision, *, as_json: bool) -> None:
+    if as_json:
+        emit(decision)
+    else:
+        say(decision.decision.value)
+        for reason in decision.reasons:
+            say(f"  {reason}")
+    if decision.decision not in {Decision.INITIAL, Decision.PROMOTE}:
+        raise typer.Exit(NO)
+
+
+def pairs_of(items: list[str]) -> dict[str, str]:
+    """Split key=value arguments."""
+    made = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UsageError("must be key=value", subject=item, remedy="For example: task=pick-place.")
+        made[name] = value
+    return made

@@ -1,0 +1,124 @@
+"""Where the wheel stands, what is open, and what it would do next and why: one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from saqiya.domain.nouns import (
+    Calibration,
+    Correction,
+    CorrectionRequest,
+    DatasetVersion,
+    Deployment,
+    Failure,
+    FailureMode,
+    GateDecision,
+    Policy,
+    Rejection,
+    Turn,
+)
+from saqiya.evaluate.stage import ledger
+from saqiya.loop.figures import stopped_because
+
+if TYPE_CHECKING:
+    from saqiya.loop.flywheel import Flywheel
+
+__all__ = ["Standing", "standing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One screen of a workspace.
+
+    Attributes:
+        scope: task criterion and embodiment.
+        phase: where in its life the task is, by the lower bound of success.
+        champion: key of the deployed policy; "" before the first.
+        turns: the figures of every finished turn.
+        open_failures: failures of the last deployment that no accepted correction answers yet.
+        waiting: corrections asked for in this turn and not yet given, by request key.
+        modes: the last deployment's failure modes with their counts, best priority first.
+        alpha_spent: over all turns of the scope.
+        rejections: files that could not be used.
+        next: the next command, and `why`.
+    """
+
+    scope: str
+    phase: str
+    champion: str
+    turns: tuple[dict[str, Any], ...]
+    open_failures: int
+    waiting: dict[str, int]
+    modes: dict[str, int]
+    alpha_spent: float
+    rejections: int
+    next: str
+    why: str
+
+
+def standing(wheel: Flywheel) -> Standing:
+    """Read the wheel's standing off the nouns."""
+    catalog = wheel.store.catalog
+    turns = tuple(dict(turn.figures) for turn in catalog.all(Turn) if turn.scope == wheel.scope)
+    champion = wheel.champion()
+    low = float(turns[-1]["success"]["low"]) if turns else 0.0
+    answered = {one.failure for one in catalog.all(Correction) if one.accepted}
+    failures = {one.id for one in catalog.all(Failure) if champion and one.episode in set(champion[1].episodes)}
+    modes = sorted(
+        (one for one in catalog.all(FailureMode) if set(one.members) <= failures), key=lambda one: -one.priority
+    )
+    rest = stopped_because(wheel)
+    command, why = ("saqiya report", f"the wheel rests: {rest}") if rest else _next(wheel)
+    return Standing(
+        scope=wheel.scope,
+        phase=wheel.config.phases.current(low),
+        champion=catalog.key_of(champion[0].id) if champion else "",
+        turns=turns,
+        open_failures=len(failures - answered),
+        waiting=_waiting(wheel),
+        modes={one.label: len(one.members) for one in modes},
+        alpha_spent=ledger(wheel.store, wheel.scope)[0],
+        rejections=len(catalog.all(Rejection)),
+        next=command,
+        why=why,
+    )
+
+
+def _waiting(wheel: Flywheel) -> dict[str, int]:
+    catalog = wheel.store.catalog
+    waiting = {}
+    for request in catalog.all(CorrectionRequest):
+        key = catalog.key_of(request.id)
+        left = request.count - len(catalog.referring(request.id, Correction))
+        if key.startswith(wheel.key("")) and left > 0:
+            waiting[key] = left
+    return waiting
+
+
+def _next(wheel: Flywheel) -> tuple[str, str]:
+    """Find the first step of the turn under way whose noun is not there."""
+    number, has = wheel.number, wheel.store.catalog.has
+    made: tuple[tuple[str, bool, str], ...] = (
+        ("mix", has(DatasetVersion, wheel.key("dataset")), "the corrections of this turn are not mixed yet"),
+        ("train", has(Policy, wheel.key("policy")), "the dataset version of this turn has no policy yet"),
+        ("evaluate", has(GateDecision, wheel.key("decision")), "the candidate waits for the gate"),
+        ("deploy", has(Deployment, wheel.key("deployment")), "the gate has decided, and nothing was rolled out since"),
+    )
+    first: tuple[tuple[str, bool, str], ...]
+    if number == 0:
+        asked = has(CorrectionRequest, "turn-0/request/bootstrap")
+        first = (("record bootstrap", asked and not _waiting(wheel), "there is no policy yet: demonstrations first"),)
+    else:
+        detector = wheel.config.detect.detectors[0] if wheel.config.detect.detectors else "any detector"
+        modes = wheel.store.catalog.all(FailureMode)
+        named = any(wheel.store.catalog.key_of(one.id).startswith(wheel.key("triage")) for one in modes)
+        first = (
+            ("detect", has(Calibration, wheel.key("detect", "calibration", detector)), "the last deployment is unread"),
+            ("triage", named, "its failures have no names yet"),
+            ("correct", named and not _waiting(wheel), "corrections are asked for and not given yet"),
+        )
+    for command, done, why in (*first, *made):
+        if not done:
+            return "saqiya turn", f"turn {number} stands before `{command}`: {why}"
+    return "saqiya turn", f"turn {number} is not closed yet"
