@@ -1,0 +1,83 @@
+"""Words with one meaning: the closed lists that nouns are written in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = [
+    "AuthorKind",
+    "CorrectionKind",
+    "Decision",
+    "Lineage",
+    "Outcome",
+    "Role",
+    "Source",
+    "Suite",
+]
+
+
+class Source(StrEnum):
+    """How an episode came to be."""
+
+    DEMONSTRATION = "demonstration"
+    ROLLOUT = "rollout"
+    CORRECTION = "correction"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What a try came to. An abort counts as a failure at the gate."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+
+
+class AuthorKind(StrEnum):
+    """Who can claim an outcome; a gate pins the order of trust it used."""
+
+    PERSON = "person"
+    RULE = "rule"
+    MODEL = "model"
+    SIMULATOR = "simulator"
+
+
+class CorrectionKind(StrEnum):
+    """How an operator corrects: from shortly before the failure, or the whole task from the failed start."""
+
+    TAKEOVER = "takeover"
+    DEMONSTRATION = "demonstration"
+
+
+class Role(StrEnum):
+    """Why an episode is in a dataset version."""
+
+    ANCHOR = "anchor"
+    REPLAY = "replay"
+    CORRECTION = "correction"
+
+
+class Lineage(StrEnum):
+    """How well the origin of a policy is known."""
+
+    TRAINED = "trained"
+    DECLARED = "declared"
+    UNKNOWN = "unknown"
+
+
+class Suite(StrEnum):
+    """Which question a trial helps to answer."""
+
+    SUPERIORITY = "superiority"
+    WORKED = "worked"
+    REGRESSION = "regression"
+
+
+class Decision(StrEnum):
+    """What the gate says. INITIAL is the first policy of a scope: there is no champion to compare with."""
+
+    INITIAL = "INITIAL"
+    PROMOTE = "PROMOTE"
+    HOLD = "HOLD"
+    REJECT = "REJECT"
