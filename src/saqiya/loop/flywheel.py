@@ -190,6 +190,10 @@ class Flywheel:
         began_ns = self._opened_ns if first_ns is None else min(first_ns, self._opened_ns)
         return (self.clock() - began_ns) / 1e9
 
+    def evaluation_starts(self, purpose: str) -> tuple[Start, ...]:
+        """The starts of this turn's pairs: fresh for every purpose and turn, and never trained on."""
+        return draws.starts(self.site, self.config.run.seed, purpose, self.number, self.config.gate.n_max, region=1.0)
+
     def training_episodes(self, policy: Policy) -> list[Episode]:
         """The episodes that a policy was trained on; none for a foreign policy."""
         if policy.dataset is None:
@@ -330,12 +334,12 @@ class Flywheel:
             self.store,
             [one for one in self.store.catalog.all(Correction) if one.episode not in suspect],
             parent=self.store.catalog.get(parent, DatasetVersion) if parent else None,
-            evaluation=[*held_out, *self._evaluation_starts()],
+            evaluation=[*held_out, *self.evaluation_starts("evaluate")],
             note=note,
             key=self.key("dataset"),
         )
 
-    def train(self, dataset: DatasetVersion) -> Policy:
+    def train(self, dataset: DatasetVersion, *, key: str | None = None) -> Policy:
         """Train the candidate of this turn on a dataset version."""
         config = self.config.train
         with self.account.spent("optimiser"):
@@ -347,21 +351,21 @@ class Flywheel:
                 settings=config.settings,
                 seed=draws.seed(self.config.run.seed, "train", self.number, 0),
                 progress=self.progress,
-                key=self.key("policy"),
+                key=key or self.key("policy"),
             )
 
-    def evaluate(self, candidate: Policy) -> GateDecision:
+    def evaluate(self, candidate: Policy, *, key: str | None = None, purpose: str = "evaluate") -> GateDecision:
         """Let the gate decide about a candidate; the first policy of a scope goes through as INITIAL."""
         champion = self.champion()
         if champion is None:
-            return evaluate.initial(self.store, candidate, key=self.key("decision"))
+            return evaluate.initial(self.store, candidate, key=key or self.key("decision"))
         outcomes = self._outcomes(champion[1])
         worked = [one.start for one, outcome in outcomes if outcome is Outcome.SUCCESS and one.start]
         contest = evaluate.Contest(
             scope=self.scope,
             candidate=candidate,
             champion=champion[0],
-            starts=self._evaluation_starts(),
+            starts=self.evaluation_starts(purpose),
             worked=tuple(worked[: self.config.evaluate.worked]),
             worked_known=len(worked),
             regression=self._regression(champion[0]),
@@ -373,7 +377,7 @@ class Flywheel:
             self.roller,
             params=self.config.gate,
             seed=draws.seed(self.config.run.seed, "order", self.number, 0),
-            key=self.key("decision"),
+            key=key or self.key("decision"),
         )
         return decision
 
@@ -462,11 +466,6 @@ class Flywheel:
         episodes = [self.store.catalog.get(one, Episode) for one in deployment.episodes]
         outcomes = detect.outcomes_of(self.store, episodes)
         return [(one, outcomes[one.id]) for one in episodes]
-
-    def _evaluation_starts(self) -> tuple[Start, ...]:
-        return draws.starts(
-            self.site, self.config.run.seed, "evaluate", self.number, self.config.gate.n_max, region=1.0
-        )
 
     def _quarantined(self) -> set[str]:
         """Episodes that were new in a version whose candidate was rejected: suspect, so in no later mix."""
