@@ -6,6 +6,7 @@ Stored arrays (all trainers of ours write these): `input/mean` `input/scale` flo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from saqiya.errors import PolicyUnreadable, SiteFault
 from saqiya.models.normaliser import Normaliser
 
 __all__ = ["Ensemble", "EnsemblePolicy", "read_ensemble"]
+
+_LAYER = re.compile(r"layer(\d{1,3})/(?:weight|bias)")
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,7 @@ def read_ensemble(spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> Ense
         PolicyUnreadable: an array is missing, is not finite, or has a shape that does not fit.
     """
     width = sum(spec.observation.values())
-    layers = sum(1 for name in tensors if name.startswith("layer") and name.endswith("/weight"))
-    if layers == 0:
-        raise _unreadable("there is no array 'layer0/weight'")
+    layers = 1 + max((int(found[1]) for name in tensors if (found := _LAYER.fullmatch(name))), default=0)
     members = tensors["layer0/weight"].shape[0] if "layer0/weight" in tensors else 0
     weights, biases = [], []
     wide = width

@@ -9,7 +9,7 @@ import numpy as np
 
 from saqiya.domain.contracts import Vector
 
-__all__ = ["Scale", "robust_scale"]
+__all__ = ["Scale", "give_voice", "robust_scale"]
 
 SILENT_SHARE = 0.05
 """A channel that moves less than this share of its stream's typical spread is silent: its own scale is unknown."""
@@ -35,6 +35,19 @@ class Scale:
         return scaled
 
 
+def give_voice(spread: Vector, widths: Sequence[int]) -> Vector:
+    """Return `spread` (D,) where each silent channel has the typical spread of its stream, whose channels share a unit.
+
+    A stream that never changes at all keeps its own unit: spread 1.
+    """
+    given, ends = spread.copy(), np.cumsum(widths)
+    for begin, end in zip(ends - np.asarray(widths), ends, strict=True):
+        typical = float(np.sqrt(np.mean(spread[begin:end] ** 2)))
+        silent = spread[begin:end] <= SILENT_SHARE * typical
+        given[begin:end][silent] = typical if typical > 0.0 else 1.0
+    return given
+
+
 def robust_scale(rows: Vector, widths: Sequence[int], *, resolution: Vector | None = None) -> Scale:
     """Measure centre and spread of each channel of `rows` (t, D); no silent channel gets a tiny scale.
 
@@ -52,9 +65,5 @@ def robust_scale(rows: Vector, widths: Sequence[int], *, resolution: Vector | No
     centre = np.median(rows, axis=0)
     low, first, third, high = np.quantile(rows, [0.01, 0.25, 0.75, 0.99], axis=0)
     spread = np.maximum((third - first) / IQR_OF_NORMAL, (high - low) / RANGE_OF_NORMAL)
-    ends = np.cumsum(widths)
-    for begin, end in zip(ends - np.asarray(widths), ends, strict=True):
-        typical = float(np.sqrt(np.mean(spread[begin:end] ** 2)))
-        silent = spread[begin:end] <= SILENT_SHARE * typical
-        spread[begin:end][silent] = typical if typical > 0.0 else 1.0
+    spread = give_voice(spread, widths)
     return Scale(centre, spread if resolution is None else np.maximum(spread, resolution))

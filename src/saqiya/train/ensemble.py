@@ -14,8 +14,8 @@ from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained
 from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble as Network
 from saqiya.models.ensemble import EnsemblePolicy, read_ensemble
-from saqiya.models.normaliser import RESOLUTION, Normaliser, fit_normaliser
-from saqiya.train.samples import Samples, Setting, finished, samples_of, settled, who_saw_what
+from saqiya.models.normaliser import RESOLUTION, Normaliser
+from saqiya.train.samples import Samples, Setting, finished, normalisers, samples_of, settled, who_saw_what
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +70,7 @@ class Ensemble:
         samples = samples_of(lessons, spec)
         rng = np.random.default_rng(seed)
         seen = who_saw_what(samples.episodes_n, int(values["members"]), rng)
-        reads = fit_normaliser(samples.observation, samples.weight, resolution=values["resolution"])
-        writes = fit_normaliser(samples.chunk[:, 0], samples.weight, resolution=values["resolution"])
+        reads, writes = normalisers(samples, spec, values["resolution"])
         arrays = _descend(samples, seen, (reads, writes), values, (seed, progress))
         network = Network(reads, writes, tuple(arrays[0::2]), tuple(arrays[1::2]), np.zeros(spec.action))
         return finished(network, spec, samples, seen, values["resolution"])

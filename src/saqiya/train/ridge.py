@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained, Vector
 from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble, EnsemblePolicy, read_ensemble
-from saqiya.models.normaliser import RESOLUTION, fit_normaliser
-from saqiya.train.samples import Setting, finished, samples_of, settled, who_saw_what
+from saqiya.models.normaliser import RESOLUTION
+from saqiya.train.samples import Setting, finished, normalisers, samples_of, settled, who_saw_what
 
 __all__ = ["Ridge"]
 
@@ -57,8 +57,7 @@ class Ridge:
         samples = samples_of(lessons, spec)
         rng = np.random.default_rng(seed)
         seen = who_saw_what(samples.episodes_n, members, rng)
-        reads = fit_normaliser(samples.observation, samples.weight, resolution=resolution)
-        writes = fit_normaliser(samples.chunk[:, 0], samples.weight, resolution=resolution)
+        reads, writes = normalisers(samples, spec, values["resolution"])
         inputs = reads.apply(samples.observation)
         target = writes.apply(samples.chunk).reshape(len(inputs), -1)
         layers = []

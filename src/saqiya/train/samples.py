@@ -12,11 +12,12 @@ from saqiya.domain.contracts import Lesson, Trained, Vector
 from saqiya.domain.nouns import PolicySpec
 from saqiya.errors import ConfigError, InvalidEpisode
 from saqiya.models.ensemble import Ensemble
+from saqiya.models.normaliser import Normaliser, fit_normaliser
 
-__all__ = ["Samples", "Setting", "finished", "samples_of", "settled", "who_saw_what"]
+__all__ = ["Samples", "Setting", "finished", "normalisers", "samples_of", "settled", "who_saw_what"]
 
-Setting = tuple[float, float, float]
-"""A trainer's setting: default, least, greatest."""
+Setting = tuple[int, int, int] | tuple[float, float, float]
+"""A trainer's setting: default, least, greatest. Where all three are integers, only whole numbers are taken."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,16 @@ def who_saw_what(episodes_n: int, members_n: int, rng: np.random.Generator) -> N
     return seen
 
 
+def normalisers(samples: Samples, spec: PolicySpec, resolution: float) -> tuple[Normaliser, Normaliser]:
+    """Fit what an observation and what an action are divided by; action channels share no unit with one another."""
+    return (
+        fit_normaliser(
+            samples.observation, samples.weight, widths=list(spec.observation.values()), resolution=resolution
+        ),
+        fit_normaliser(samples.chunk[:, 0], samples.weight, widths=[1] * spec.action, resolution=resolution),
+    )
+
+
 def finished(
     ensemble: Ensemble, spec: PolicySpec, samples: Samples, seen: NDArray[np.bool_], resolution: float
 ) -> Trained:
@@ -138,7 +149,7 @@ def settled(settings: Mapping[str, float], known: Mapping[str, Setting], *, trai
     """Return every known setting's value.
 
     Raises:
-        ConfigError: a key is unknown, or a value is out of range.
+        ConfigError: a key is unknown, a value is out of range, or a count is not whole.
     """
     for name, value in settings.items():
         if name not in known:
@@ -147,7 +158,13 @@ def settled(settings: Mapping[str, float], known: Mapping[str, Setting], *, trai
                 subject=f"trainer {trainer}",
                 remedy="Correct [train.settings].",
             )
-        _, low, high = known[name]
+        default, low, high = known[name]
+        if isinstance(default, int) and value != int(value):
+            raise ConfigError(
+                f"{name} must be a whole number, not {value:g}",
+                subject=f"trainer {trainer}",
+                remedy="Correct [train.settings].",
+            )
         if not low <= value <= high:
             raise ConfigError(
                 f"{name} must be between {low:g} and {high:g}, not {value:g}",
