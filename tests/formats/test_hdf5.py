@@ -154,3 +154,17 @@ def test_damage_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
         except UnreadableLog:
             continue
         assert all(isinstance(item, EpisodeLog | Unread) for item in items)
+
+
+def test_a_text_that_the_library_would_read_for_ever_costs_only_the_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saqiya.formats.hdf5_words.words_of.__kwdefaults__", {"limit_s": 3.0})
+    path = write(tmp_path / "a.hdf5", {"demo_1": arrays()}, env="Lift")
+    data = bytearray(path.read_bytes())
+    size_at = data.index(b"GCOL") + 24
+    data[size_at : size_at + 8] = (2**64 - 16).to_bytes(8, "little")  # the next object lies where this one does
+    path.write_bytes(bytes(data))
+    (log,) = logs(path)
+    assert "task" not in log.metadata
+    assert "did not come back" in str(log.metadata["problems"])

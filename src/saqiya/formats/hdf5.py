@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stamp, Stream
 from saqiya.errors import UnreadableLog
+from saqiya.formats.hdf5_words import words_of
 
 if TYPE_CHECKING:
     import h5py
@@ -70,31 +71,36 @@ class Hdf5Format:
             ) from error
         with file:
             try:
-                root, names, facts = _demonstrations(file, path)
+                root, names = _demonstrations(file, path)
+                words, damage = words_of(path, ["data", *(f"data/{name}" for name in names)])
             except BROKEN as error:
                 raise UnreadableLog(
                     f"its table of contents is damaged: {_first_line(error)}",
                     subject=str(path),
                     remedy="Copy or record it again.",
                 ) from error
+            facts = _said_by(words.get("data", {}))
             for name in names:
-                yield self._demonstration(root, name, facts)
+                own = _said_by(words.get(f"data/{name}", {}))
+                yield self._demonstration(root, name, facts | own, damage)
 
-    def _demonstration(self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue]) -> EpisodeLog | Unread:
+    def _demonstration(
+        self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue], damage: str
+    ) -> EpisodeLog | Unread:
         try:
-            return self._episode(root, name, facts)
+            return self._episode(root, name, facts, damage)
         except UnreadableLog as error:
             return Unread(name, error.what, error.remedy)
         except BROKEN as error:
             return Unread(name, f"is damaged: {_first_line(error)}", "Copy or record the file again.")
 
-    def _episode(self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue]) -> EpisodeLog:
+    def _episode(self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue], damage: str) -> EpisodeLog:
         import h5py
 
         group = _own(root, name)
         if not isinstance(group, h5py.Group):
             raise UnreadableLog("is no group of data sets", remedy="Look at the file with h5ls.")
-        problems: list[str] = []
+        problems: list[str] = [damage] if damage else []
         arrays = _arrays(group, problems)
         if not arrays:
             raise UnreadableLog(f"has no numbers ({'; '.join(problems) or 'no data sets'})", remedy="Record it again.")
@@ -113,11 +119,10 @@ class Hdf5Format:
             streams[_name(key)] = _assumed(values, rate_hz)
         problems += _clock_check(arrays.get("states"), rate_hz)
         events = _authors(arrays, streams, steps, rate_hz)
-        return EpisodeLog(name, streams, events, self._metadata(group, facts, streams, (problems, left_out, rate_hz)))
+        return EpisodeLog(name, streams, events, self._metadata(facts, streams, (problems, left_out, rate_hz)))
 
     def _metadata(
         self,
-        group: h5py.Group,
         facts: Mapping[str, JsonValue],
         streams: Mapping[str, Stream],
         found: tuple[list[str], list[str], float],
@@ -125,7 +130,6 @@ class Hdf5Format:
         problems, left_out, rate_hz = found
         source = "declared in the file" if "control_freq" in facts else "the default of this format"
         metadata: dict[str, JsonValue] = {key: value for key, value in facts.items() if key != "control_freq"}
-        metadata |= _attributes(group)
         author = streams["author"].values if "author" in streams else None
         metadata["source"] = "demonstration" if author is None or bool(np.all(author == 1)) else "rollout"
         metadata["clock"] = f"no stamps are stored; {rate_hz:g} Hz assumed ({source})"
@@ -150,7 +154,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _demonstrations(file: h5py.File, path: Path) -> tuple[h5py.Group, list[str], dict[str, JsonValue]]:
+def _demonstrations(file: h5py.File, path: Path) -> tuple[h5py.Group, list[str]]:
     import h5py
 
     root = _own(file, "data")
@@ -164,7 +168,7 @@ def _demonstrations(file: h5py.File, path: Path) -> tuple[h5py.Group, list[str],
     if not 0 < len(root) <= MOST_DEMOS_N:
         raise UnreadableLog(f"holds {len(root)} demonstrations", subject=str(path), remedy="Record or cut it again.")
     names = sorted(root, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
-    return root, names, _attributes(root)
+    return root, names
 
 
 def _own(group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - h5py has no types
@@ -272,41 +276,33 @@ def _authors(
     return tuple(Event(int(t_ns[row]), "takeover" if author[row] else "handback") for row in turns)
 
 
-def _attributes(group: h5py.Group) -> dict[str, JsonValue]:
-    """Give the facts that attributes state, under the words of the house."""
+def _said_by(words: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Give the facts that a group's attributes state, under the words of the house."""
     facts: dict[str, JsonValue] = {}
     nested: dict[str, Any] = {}
     for key in ("env_info", "env_args", "metadata"):
-        nested |= _json(group.attrs.get(key))
-    task = group.attrs.get("env") or nested.get("env_name")
+        nested |= _json(words.get(key, ""))
+    task = words.get("env") or nested.get("env_name")
     settings = nested.get("env_kwargs") if isinstance(nested.get("env_kwargs"), dict) else nested
     robots = settings.get("robots") if isinstance(settings, dict) else None
     rate = settings.get("control_freq") if isinstance(settings, dict) else None
     if task:
-        facts["task"] = _text(task)
+        facts["task"] = str(task)
     if isinstance(robots, str | list):
         facts["embodiment"] = robots if isinstance(robots, str) else "+".join(str(robot) for robot in robots)
     if isinstance(rate, int | float) and 0 < rate <= 1e6:
         facts["control_freq"] = float(rate)
     if isinstance(nested.get("user_id"), str):
         facts["operator"] = nested["user_id"]
-    date = group.attrs.get("readable_timestamp", group.attrs.get("date"))
-    if date is not None:
-        facts["date"] = _text(date)
-    if "repository_version" in group.attrs:
-        facts["version"] = _text(group.attrs["repository_version"])
+    for fact, key in (("date", "date"), ("date", "readable_timestamp"), ("version", "repository_version")):
+        if key in words:
+            facts[fact] = words[key]
     return facts
 
 
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _json(value: object) -> dict[str, Any]:
-    if not isinstance(value, str | bytes):
-        return {}
+def _json(value: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(_text(value))
+        parsed = json.loads(value)
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
