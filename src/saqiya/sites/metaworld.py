@@ -23,7 +23,7 @@ __all__ = ["PickPlace"]
 
 PERIOD_NS = 12_500_000  # 5 substeps of 2.5 ms
 SUBSTEPS_N = 5
-HORIZON_STEPS = 150
+HORIZON_STEPS = 120
 OBJECT_Z_M = 0.02
 GOAL_RADIUS_M = 0.07  # Metaworld: success when the object is this near to the goal
 NEAR_M = 0.03  # Metaworld: "near_object"
@@ -40,7 +40,8 @@ class PickPlace:
     """Pick a puck and bring it to a goal in the air: `Site`, `Restorable`, `Demonstrable` and `Renderable`.
 
     Streams for a policy: "hand" (x, y, z in m, opening 0..1), "object" (x, y, z in m, and the unit vector of the
-    puck's axis, which says all about the pose of a round puck), "goal" (x, y, z in m). Signals: "contact/finger"
+    puck's axis, which says all about the pose of a round puck), "goal" (x, y, z in m), and what a small network is slow to
+    learn from these: "reach" (object less hand, m) and "carry" (goal less object, m). Signals: "contact/finger"
     (left, right pad on the object, N), "contact/table" (object on all but the robot, N), "gripper/opening" (0..1) and
     "object/grasped" (0 or 1). A firm grasp presses with 200-800 N: the model's fingers are stiff.
     """
@@ -72,7 +73,7 @@ class PickPlace:
             task="pick-place-v3",
             criterion=f"object within {GOAL_RADIUS_M} m of the goal",
             embodiment="sawyer",
-            observation={"hand": 4, "object": 6, "goal": 3},
+            observation={"hand": 4, "object": 6, "goal": 3, "reach": 3, "carry": 3},
             action_low=-np.ones(4),
             action_high=np.ones(4),
             rate_hz=1e9 / PERIOD_NS,
@@ -283,6 +284,8 @@ class PickPlace:
             "hand": frame[:4].copy(),
             "object": np.concatenate((frame[4:7], self._object_axis)),
             "goal": self._goal.copy(),
+            "reach": frame[4:7] - frame[:3],
+            "carry": self._goal - frame[4:7],
         }
         signals = {
             "contact/finger": self._forces[:2].copy(),
