@@ -24,6 +24,11 @@ class Advice:
     do: str
     because: str
 
+    @property
+    def sentence(self) -> str:
+        """Return both in one line."""
+        return f"{self.do} {self.because}"
+
 
 def advise(
     *,

@@ -80,6 +80,14 @@ class LogsReport:
     usable_n: int = 0
     copies_n: int = 0
 
+    def refused_by_reason(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """Group refused inputs by (reason, remedy), so that a folder of one foreign kind is one line."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for item in self.refused:
+            name = item.path if item.key in {"", Path(item.path).name} else f"{item.path} : {item.key}"
+            groups.setdefault((item.reason, item.remedy), []).append(name)
+        return tuple((reason, remedy, tuple(names)) for (reason, remedy), names in groups.items())
+
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as plain JSON values."""
         return _plain(asdict(self))  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from statistics import median
 
 from saqiya.detect.moments import Curve, Moment, Moments
 from saqiya.errors import StorageFull, UsageError
-from saqiya.loop.report_logs import LogsReport, Refused
+from saqiya.loop.report_logs import LogsReport
 from saqiya.loop.report_rates import LogTry
 
 __all__ = ["page_of", "write_page"]
@@ -93,7 +93,7 @@ def page_of(report: LogsReport) -> str:
         strips={task: _strips(found) for task, found in report.moments.items()},
         shown=MOST_SHOWN_N,
         read=_read(report.tries),
-        refused=_grouped(report.refused),
+        refused=report.refused_by_reason(),
         problems=[(item.key, item.problems) for item in report.tries if item.problems],
         width=WIDTH,
         score_height=SCORE_HEIGHT,
@@ -117,15 +117,6 @@ def _listed(items: Sequence[LogTry]) -> str:
     return ", ".join(names[:MOST_NAMED_N]) + (
         f" and {len(names) - MOST_NAMED_N} more" if len(names) > MOST_NAMED_N else ""
     )
-
-
-def _grouped(refused: Sequence[Refused]) -> list[tuple[str, str, list[str]]]:
-    """Group refused inputs by what is wrong with them, so that a folder of one foreign kind is one line."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for item in refused:
-        name = item.path if item.key in {"", Path(item.path).name} else f"{item.path} : {item.key}"
-        groups.setdefault((item.reason, item.remedy), []).append(name)
-    return [(reason, remedy, names) for (reason, remedy), names in groups.items()]
 
 
 def _strips(found: Moments) -> list[tuple[Moment, Strip]]:

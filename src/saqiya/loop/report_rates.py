@@ -87,6 +87,12 @@ class Versus:
     second: str
     comparison: Comparison
 
+    @property
+    def sentence(self) -> str:
+        """Return the comparison with its task and criterion before it."""
+        where = f"{self.task} ({self.criterion})" if self.task and self.criterion else self.task or self.criterion
+        return f"{where}: {self.comparison.sentence}" if where else self.comparison.sentence
+
 
 def rates_of(tries: Sequence[LogTry], lost: Sequence[tuple[TrialRow, str]]) -> tuple[Rate, ...]:
     """Count by policy, task and criterion: rates never pool across criteria."""
