@@ -66,7 +66,8 @@ def _summary(found: Any) -> None:  # noqa: ANN401 - the report's own class would
         say(versus.sentence)
     for advice in found.advice:
         say(f"Collect next: {advice.sentence}")
-    rows("Rejected", ("input", "why", "what to do"), [(r.path, r.reason, r.remedy) for r in found.refused])
+    grouped = [(len(names), names[0], why, remedy) for why, remedy, names in found.refused_by_reason()]
+    rows("Rejected (each is on the page)", ("inputs", "for example", "why", "what to do"), grouped)
     say(f"Page: {found.out}")
 
 

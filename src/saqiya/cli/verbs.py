@@ -269,9 +269,9 @@ def _decided(decision: GateDecision, *, as_json: bool) -> None:
 
 
 def pairs_of(items: list[str]) -> dict[str, str]:
-    """Split key=value arguments."""
+    """Split key=value arguments; several may stand in one, with commas between them."""
     made = {}
-    for item in items:
+    for item in (part for one in items for part in one.split(",") if part.strip()):
         name, equals, value = item.partition("=")
         if not equals or not name:
             raise UsageError("must be key=value", subject=item, remedy="For example: task=pick-place.")

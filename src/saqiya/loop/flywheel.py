@@ -157,7 +157,11 @@ class Flywheel:
     @property
     def number(self) -> int:
         """The turn under way: as many as are finished."""
-        return sum(turn.scope == self.scope for turn in self.store.catalog.all(Turn))
+        return len(self.turns())
+
+    def turns(self) -> list[Turn]:
+        """The finished turns of the scope, in order."""
+        return [turn for turn in self.store.catalog.all(Turn) if turn.scope == self.scope]
 
     def key(self, *parts: object) -> str:
         """The logical key of something in the turn under way."""
