@@ -51,3 +51,13 @@ def test_a_small_push_on_a_silent_channel_changes_little() -> None:
     policy = Ridge().load(SPEC, trained.tensors)
     plain, pushed = (policy.act({"state": np.array([0.4, still])}).chunk[0, 0] for still in (0.2, 0.2005))
     assert abs(plain - pushed) < 0.1
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    from threadpoolctl import threadpool_limits
+
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            made.append(Ridge().fit(lessons(40), SPEC, settings={}, seed=0, progress=lambda *_: None).tensors)
+    assert all(np.array_equal(made[0][name], made[1][name]) for name in made[0])

@@ -15,7 +15,7 @@ from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble as Network
 from saqiya.models.ensemble import EnsemblePolicy, read_ensemble
 from saqiya.models.normaliser import RESOLUTION, Normaliser
-from saqiya.train.samples import Samples, Setting, finished, normalisers, samples_of, settled, who_saw_what
+from saqiya.train.samples import Samples, Setting, finished, normalisers, one_thread, samples_of, settled, who_saw_what
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,7 @@ class Ensemble:
 
     name = "ensemble"
 
+    @one_thread()
     def fit(
         self,
         lessons: Sequence[Lesson],
@@ -87,7 +88,7 @@ class Ensemble:
 def _descend(
     samples: Samples,
     known: NDArray[np.bool_],
-    normalisers: tuple[Normaliser, Normaliser],
+    scales: tuple[Normaliser, Normaliser],
     values: Mapping[str, float],
     run: tuple[int, Progress],
 ) -> list[NDArray[np.float32]]:
@@ -95,7 +96,7 @@ def _descend(
     import torch
 
     seed, progress = run
-    reads, writes = normalisers
+    reads, writes = scales
     before = torch.get_num_threads()
     torch.set_num_threads(int(values["threads"]))
     try:

@@ -12,7 +12,7 @@ from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained, V
 from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble, EnsemblePolicy, read_ensemble
 from saqiya.models.normaliser import RESOLUTION
-from saqiya.train.samples import Setting, finished, normalisers, samples_of, settled, who_saw_what
+from saqiya.train.samples import Setting, finished, normalisers, one_thread, samples_of, settled, who_saw_what
 
 __all__ = ["Ridge"]
 
@@ -37,6 +37,7 @@ class Ridge:
 
     name = "ridge"
 
+    @one_thread()
     def fit(
         self,
         lessons: Sequence[Lesson],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from saqiya.errors import ConfigError, InvalidEpisode
 from saqiya.models.ensemble import Ensemble
 from saqiya.models.normaliser import Normaliser, fit_normaliser
 
-__all__ = ["Samples", "Setting", "finished", "normalisers", "samples_of", "settled", "who_saw_what"]
+__all__ = ["Samples", "Setting", "finished", "normalisers", "one_thread", "samples_of", "settled", "who_saw_what"]
 
 Setting = tuple[int, int, int] | tuple[float, float, float]
 """A trainer's setting: default, least, greatest. Where all three are integers, only whole numbers are taken."""
@@ -143,6 +144,15 @@ def finished(
     }
     stored = replace(ensemble, noise=np.maximum(held_out, resolution))
     return Trained(spec, stored.tensors(), metrics)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep numpy's linear algebra to one thread: with more, sums are taken in another order and bits differ."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def settled(settings: Mapping[str, float], known: Mapping[str, Setting], *, trainer: str) -> dict[str, float]:
