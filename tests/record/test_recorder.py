@@ -131,6 +131,20 @@ def test_killed_writer_is_reported_at_close(tmp_path):
     assert "saqiya record recover" in recorder.close().fault
 
 
+def test_the_writer_leaves_a_real_time_class(tmp_path):
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("this user may not run in a real-time class")
+    try:
+        recorder = Recorder(tmp_path / "a.mcap", SIGNALS)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    assert os.sched_getscheduler(recorder.writer_pid) == os.SCHED_BATCH
+    assert os.getpriority(os.PRIO_PROCESS, recorder.writer_pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    recorder.close()
+
+
 def test_a_log_that_exists_or_cannot_be_opened_is_an_error_at_the_start(tmp_path):
     (tmp_path / "a.mcap").touch()
     with pytest.raises(AlreadyThere):

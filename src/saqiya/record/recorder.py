@@ -1,9 +1,12 @@
 """Record a robot's control loop without disturbing it: one copy into shared memory a sample, all else elsewhere.
 
-A writer process of lower priority drains the memory every 20 ms, writes an MCAP chunk every 0.3 s and finishes the file
+A writer process of lower priority drains the memory every 50 ms, writes an MCAP chunk every 0.3 s and finishes the file
 even when the control process is killed. So `kill -9` of the control process loses nothing that `record` accepted, and
 of both processes at most the last second; then `recover` mends the file. A power cut loses about as much: each chunk is
 synced. While a log is being written it has no footer, and every reader says that it is truncated.
+
+The writer leaves a real-time class and takes a lower priority by itself; it inherits the processors that the control
+process may use, so open the recorder before you pin the loop to one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The producer copies a sample into its slot and then raises `head`; the consumer copies slots out and then raises `tail`.
 Python has no memory barriers, and some processors (ARM) reorder stores, so each side trusts the other's counter one
-poll (20 ms) late: by then every store before it has long arrived. Counters are aligned 8-byte cells.
+poll (50 ms) late: by then every store before it has long arrived. Counters are aligned 8-byte cells.
 """
 
 from __future__ import annotations
