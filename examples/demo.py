@@ -14,6 +14,7 @@ from saqiya.loop.clips import render_medoids
 from saqiya.loop.drill import drill
 from saqiya.loop.figures import stopped_because
 from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.wheel_page import success_picture
 
 SEED = 0
 SITE = "metaworld-pick-place"
@@ -73,6 +74,24 @@ def refuse_poison(folder: Path, *, count: int = 20, quiet: bool = False) -> None
             say(f"poisoned candidate: {decision.decision}\n  {decision.reasons[0]}")
 
 
+def show(folder: Path, *, quiet: bool = False) -> None:
+    """Film the medoid failures, write the page, and print the turns and the next command."""
+    with Flywheel(folder, progress=Live(quiet=quiet)) as wheel:
+        notes = render_medoids(wheel, folder / "clips").notes
+        page = wheel.write_pages()
+        success_picture(wheel, folder / "success.svg")
+        if quiet:
+            return
+        for note in notes:
+            say(note)
+        table = [
+            (f["turn"], f["decision"], f["demonstrations"], f["human_steps"], success_text(f["success"]), f["cycle_s"])
+            for f in (turn.figures for turn in wheel.turns())
+        ]
+        rows("The wheel", ("turn", "decision", "demonstrations", "human steps", "success (95 %)", "seconds"), table)
+        say(f"Rests: {stopped_because(wheel)}.\nPage: {page}\nNext: saqiya status -w {folder}")
+
+
 def main() -> int:
     """Run the demo and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,17 +101,7 @@ def main() -> int:
     prepare(asked.folder, asked.seed)
     turn_until_rest(asked.folder)
     refuse_poison(asked.folder)
-    with Flywheel(asked.folder, progress=Live(quiet=False)) as wheel:
-        for line in render_medoids(wheel, asked.folder / "clips"):
-            say(str(line))
-        page = wheel.write_pages()
-        table = [
-            (f["turn"], f["decision"], f["demonstrations"], f["human_steps"], success_text(f["success"]), f["cycle_s"])
-            for f in (turn.figures for turn in wheel.turns())
-        ]
-        rows("The wheel", ("turn", "decision", "demonstrations", "human steps", "success (95 %)", "seconds"), table)
-        say(f"Rests: {stopped_because(wheel)}.")
-    say(f"Page: {page}\nNext: saqiya status -w {asked.folder}")
+    show(asked.folder)
     return 0
 
 
