@@ -40,8 +40,8 @@ class PickPlace:
     """Pick a puck and bring it to a goal in the air: `Site`, `Restorable`, `Demonstrable` and `Renderable`.
 
     Streams for a policy: "hand" (x, y, z in m, opening 0..1), "object" (x, y, z in m, and the unit vector of the
-    puck's axis, which says all about the pose of a round puck), "goal" (x, y, z in m), and what a small network is slow to
-    learn from these: "reach" (object less hand, m) and "carry" (goal less object, m). Signals: "contact/finger"
+    puck's axis, which says all about the pose of a round puck), "goal" (x, y, z in m), and what a small network is
+    slow to learn from these: "reach" (object less hand, m) and "carry" (goal less object, m). Signals: "contact/finger"
     (left, right pad on the object, N), "contact/table" (object on all but the robot, N), "gripper/opening" (0..1) and
     "object/grasped" (0 or 1). A firm grasp presses with 200-800 N: the model's fingers are stiff.
     """
