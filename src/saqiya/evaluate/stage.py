@@ -90,9 +90,9 @@ def run(
     Trials go in batches of looks until the sequential test stops. The starts that worked and the regression suite are
     tried only when superiority was shown: without it they could not change the decision.
     """
-    plan = store.catalog.by_key(EvaluationPlan, key)
+    plan = store.catalog.by_key(EvaluationPlan, f"{key}/plan")
     if plan is None:
-        plan = store.catalog.put(_draw(store, contest, params=params, seed=seed), key=key)
+        plan = store.catalog.put(_draw(store, contest, params=params, seed=seed), key=f"{key}/plan")
     planned = gate.plan(params, plan.round)
     trials = _Trials(store, plan, key, roller)
     results = _until_stopped(trials, contest, planned)
@@ -241,7 +241,7 @@ def _store(store: Workspace, plan: EvaluationPlan, verdict: Verdict, *, key: str
         alpha_spent=plan.alpha,
         reasons=verdict.reasons,
     )
-    stored = store.catalog.put_all([(evaluation, key), (decision, key)])
+    stored = store.catalog.put_all([(evaluation, f"{key}/evaluation"), (decision, key)])
     return (
         next(noun for noun in stored if isinstance(noun, Evaluation)),
         next(noun for noun in stored if isinstance(noun, GateDecision)),

@@ -7,7 +7,7 @@ ended. A red border marks everything from the failure's moment on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from math import ceil
@@ -26,13 +26,14 @@ from saqiya.loop.wheel_facts import last_modes
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["Clip", "Clips", "read_clips", "render_medoids"]
+__all__ = ["Clip", "Clips", "Shot", "film", "read_clips", "render_medoids"]
 
 HEIGHT_PX, WIDTH_PX, BORDER_PX = 300, 400, 6
 BORDER_RGB = (179, 64, 31)
 MOST_FRAMES_N = 60
 SLOWEST_HZ, FASTEST_HZ = 10.0, 30.0
 LISTING = "clips.json"
+EXECUTED, SEEN = "action/executed", "observation/"
 Frame = NDArray[np.uint8]
 
 
@@ -69,8 +70,13 @@ def render_medoids(wheel: Flywheel, out_dir: Path, limit: int = 4) -> Clips:
     """
     site = wheel.site  # opened before the stopwatch starts: its start-up is booked apart
     with wheel.account.spent("rendering"):
-        found = _render(wheel, site, out_dir, limit)
-        out_dir.mkdir(parents=True, exist_ok=True)
+        shots = []
+        for mode in last_modes(wheel)[:limit]:
+            failure = wheel.store.catalog.get(mode.medoid.failure, Failure)
+            episode = wheel.store.catalog.get(failure.episode, Episode)
+            name = mode.medoid.episode_key.replace("/", "-")
+            shots.append(Shot(mode.label, name, failure, episode, wheel.store.streams(episode)))
+        found = film(site, shots, out_dir)
         (out_dir / LISTING).write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
     return found
 
@@ -84,23 +90,22 @@ def read_clips(out_dir: Path) -> Clips:
     return Clips(tuple(Clip(**one) for one in raw["clips"]), tuple(raw["notes"]))
 
 
-def _render(wheel: Flywheel, site: Site, out_dir: Path, limit: int) -> Clips:
+def film(site: Site, shots: Sequence[Shot], out_dir: Path) -> Clips:
+    """Film each shot into `out_dir` and say what was made and what was not."""
+    out_dir.mkdir(parents=True, exist_ok=True)
     if not isinstance(site, Renderable):
         return Clips((), (f"No clips: the site {site.spec.name} cannot draw itself.",))
     if find_spec("av") is None:
         return Clips((), ("No clips: PyAV, which writes video, is not installed (pip install av).",))
     made, notes = [], []
-    for mode in last_modes(wheel)[:limit]:
-        failure = wheel.store.catalog.get(mode.medoid.failure, Failure)
-        stem = mode.medoid.episode_key.replace("/", "-")
-        shot = _Shot.of(wheel, failure)
-        if shot is None:
-            notes.append(f"No clip of {mode.label}: its start or its actions were not logged.")
+    for shot in shots:
+        if shot.episode.start is None or EXECUTED not in shot.streams:
+            notes.append(f"No clip of {shot.mode}: its start or its actions were not logged.")
             continue
-        clip = Clip(failure.id, mode.label, f"{stem}.mp4", f"{stem}.jpg", round(shot.speed, 3))
+        clip = Clip(shot.failure.id, shot.mode, f"{shot.name}.mp4", f"{shot.name}.jpg", round(shot.speed(site), 3))
         if not ((out_dir / clip.video).exists() and (out_dir / clip.still).exists()):
             if not shot.repeats(site):
-                notes.append(f"No clip of {mode.label}: the replay did not end where the log ended.")
+                notes.append(f"No clip of {shot.mode}: the replay did not end where the log ended.")
                 continue
             try:
                 _film(site, shot, out_dir, clip)
@@ -112,44 +117,48 @@ def _render(wheel: Flywheel, site: Site, out_dir: Path, limit: int) -> Clips:
 
 
 @dataclass(frozen=True)
-class _Shot:
-    """What is replayed: the logged try, every `stride`-th step of which becomes a frame."""
+class Shot:
+    """What is filmed: a failed try with its streams, the mode it stands for, and a name for the files."""
 
+    mode: str
+    name: str
+    failure: Failure
     episode: Episode
-    executed: Stream
-    last: dict[str, Vector]
-    moment_ns: int
-    stride: int
-    rate_hz: float
-    speed: float
+    streams: Mapping[str, Stream]
 
-    @classmethod
-    def of(cls, wheel: Flywheel, failure: Failure) -> _Shot | None:
-        episode = wheel.store.catalog.get(failure.episode, Episode)
-        streams = wheel.store.streams(episode)
-        executed = streams.get("action/executed")
-        if episode.start is None or executed is None or not len(executed.t_ns):
-            return None
-        control_hz = wheel.site.spec.rate_hz
-        stride = ceil(len(executed.t_ns) / MOST_FRAMES_N)
-        rate_hz = min(max(control_hz / stride / 2.0, SLOWEST_HZ), FASTEST_HZ)
-        last = {
-            name.removeprefix("observation/"): stream.values[-1].astype(np.float64)
-            for name, stream in streams.items()
-            if name.startswith("observation/")
-        }
-        return cls(episode, executed, last, failure.moment_ns, stride, rate_hz, rate_hz * stride / control_hz)
+    @property
+    def actions(self) -> Vector:
+        """The logged actions, float64 (t, d)."""
+        executed: Vector = self.streams[EXECUTED].values.astype(np.float64)
+        return executed
+
+    @property
+    def stride(self) -> int:
+        """Control steps from one frame to the next."""
+        return max(1, ceil(len(self.actions) / MOST_FRAMES_N))
+
+    def rate_hz(self, site: Site) -> float:
+        """Frames a second: half speed, where that is neither too slow nor too fast to watch."""
+        return min(max(site.spec.rate_hz / self.stride / 2.0, SLOWEST_HZ), FASTEST_HZ)
+
+    def speed(self, site: Site) -> float:
+        """How fast the video runs beside the robot."""
+        return self.rate_hz(site) * self.stride / site.spec.rate_hz
 
     def repeats(self, site: Site) -> bool:
         """Say whether the start and the logged actions lead to the logged end, bit for bit."""
         *_, last = self.replay(site)
-        return all(np.array_equal(last.observation[name], value) for name, value in self.last.items())
+        return all(
+            np.array_equal(last.observation[name.removeprefix(SEEN)], stream.values[-1])
+            for name, stream in self.streams.items()
+            if name.startswith(SEEN)
+        )
 
     def replay(self, site: Site) -> Iterator[Step]:
         """Yield the step that each action answers, and the one after the last."""
         assert self.episode.start is not None
         yield site.reset(self.episode.start)
-        for action in self.executed.values.astype(np.float64):
+        for action in self.actions:
             yield site.step(action)
 
     def frames(self, site: Any) -> Iterator[tuple[Frame, bool]]:  # noqa: ANN401 - a site that is renderable too
@@ -161,8 +170,8 @@ class _Shot:
         shift_ns = 0
         for index, step in enumerate(self.replay(site)):
             shift_ns = self.episode.start_ns - step.t_ns if index == 0 else shift_ns
-            if index % self.stride == 0 or index == len(self.executed.t_ns):
-                yield self._frame(site, late=step.t_ns + shift_ns >= self.moment_ns)
+            if index % self.stride == 0 or index == len(self.actions):
+                yield self._frame(site, late=step.t_ns + shift_ns >= self.failure.moment_ns)
 
     @staticmethod
     def _frame(site: Renderable, *, late: bool) -> tuple[Frame, bool]:
@@ -173,13 +182,12 @@ class _Shot:
         return frame, late
 
 
-def _film(site: Site, shot: _Shot, out_dir: Path, clip: Clip) -> None:
+def _film(site: Site, shot: Shot, out_dir: Path, clip: Clip) -> None:
     """Write the video, and the first marked frame as a still; a try without one is shown by its last frame."""
     from matplotlib.image import imsave
 
     from saqiya.sites.video import write_mp4
 
-    out_dir.mkdir(parents=True, exist_ok=True)
     stills: list[tuple[Frame, bool]] = []
 
     def film() -> Iterator[Frame]:
@@ -188,5 +196,5 @@ def _film(site: Site, shot: _Shot, out_dir: Path, clip: Clip) -> None:
                 stills[:] = [(frame, late)]
             yield frame
 
-    write_mp4(film(), out_dir / clip.video, shot.rate_hz)
+    write_mp4(film(), out_dir / clip.video, shot.rate_hz(site))
     imsave(out_dir / clip.still, stills[0][0], format="jpg")

@@ -26,6 +26,7 @@ from saqiya.domain.nouns import (
     Rejection,
     Turn,
 )
+from saqiya.errors import UnknownId
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
@@ -40,6 +41,9 @@ __all__ = [
     "AlphaRow", "Asked", "DetectorRow", "Facts", "GateRow", "Medoid", "ModeRow", "NoveltyRow", "Point", "Triage",
     "TurnRow", "facts_of", "last_modes",
 ]  # fmt: skip
+
+ENDING = 16
+"""Characters of an id's end that name it: 62 random bits."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,10 @@ class TurnRow:
 
 @dataclass(frozen=True)
 class GateRow:
-    """A decision of the gate, the promise made before its first trial, and what stood against what."""
+    """A decision of the gate, the promise made before its first trial, and what stood against what.
+
+    `regular` is a turn's own decision, in contrast to one beside it, such as a drill.
+    """
 
     key: str
     turn: int | None
@@ -228,6 +235,16 @@ def last_modes(wheel: Flywheel) -> tuple[ModeRow, ...]:
     return named[-1] if named else ()
 
 
+def _name(catalog: Catalog, noun_id: str) -> str:
+    """Return a noun's key, or the ending of its id where nouns of several kinds share that key: a person types it."""
+    key = catalog.key_of(noun_id)
+    try:
+        catalog.get(key)
+    except UnknownId:
+        return noun_id[-ENDING:]
+    return key
+
+
 def _turn_of(key: str) -> int | None:
     found = re.match(r"turn-(\d+)/", key)
     return int(found[1]) if found else None
@@ -239,7 +256,7 @@ def _turn(catalog: Catalog, turn: Turn) -> TurnRow:
         figures=turn.figures,
         key=catalog.key_of(turn.id),
         dataset_key=catalog.key_of(turn.dataset) if turn.dataset else "",
-        decision_key=catalog.key_of(turn.decision),
+        decision_key=_name(catalog, turn.decision),
         deployment_key=catalog.key_of(turn.deployment) if turn.deployment else "",
     )
 
@@ -255,7 +272,7 @@ def _gates(catalog: Catalog, scope: str, closed: set[str]) -> Iterable[GateRow]:
         dataset = catalog.get(candidate.dataset, DatasetVersion) if candidate.dataset else None
         key = catalog.key_of(decision.id)
         yield GateRow(
-            key=key,
+            key=_name(catalog, decision.id),
             turn=_turn_of(key),
             regular=re.fullmatch(r"turn-\d+/decision", key) is not None,
             decision=decision.decision.value,
@@ -273,7 +290,7 @@ def _alphas(catalog: Catalog, scope: str) -> Iterable[AlphaRow]:
     for plan in catalog.all(EvaluationPlan):
         if plan.scope == scope:
             entries.append(Entry(plan.round, plan.alpha))
-            yield AlphaRow(catalog.key_of(plan.id), plan.round, plan.alpha, spent(entries))
+            yield AlphaRow(_name(catalog, plan.id), plan.round, plan.alpha, spent(entries))
 
 
 def _triages(wheel: Flywheel) -> Iterable[Triage]:

@@ -14,7 +14,7 @@ from saqiya.loop.clips import Clip, read_clips
 from saqiya.loop.figures import turns_json
 from saqiya.loop.standing import standing
 from saqiya.loop.wheel_facts import DetectorRow, Facts, NoveltyRow, facts_of
-from saqiya.loop.wheel_pictures import picture_of, scatters_of
+from saqiya.loop.wheel_pictures import percent, picture_of, scatters_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,6 +27,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 CLIPS = "clips"
 """The folder beside the page where `render_medoids` puts what the page shows."""
 FULL = 28  # ENOSPC
+PERCENT = "\u00a0%"  # never alone on a line
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def headline(facts: Facts) -> str:
     )
     if facts.stopped:
         return f"{stands}; the wheel rests, because {facts.stopped}."
-    return f"{stands}; the wheel goes on: the lower end is below the target of {facts.target:.0%}.".replace("%.", " %.")
+    target = f"the lower end is below the target of {percent(facts.target)}{PERCENT}"
+    return f"{stands}; the wheel goes on: {target}."
 
 
 def _grouped(rows: Sequence[DetectorRow]) -> list[list[DetectorRow]]:
@@ -189,7 +191,7 @@ def length_sentence(row: NoveltyRow) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return f"{100 * low:.0f} to {100 * high:.0f} %"
+    return f"{percent(low)} to {percent(high)}{PERCENT}"
 
 
 def _environment() -> Environment:
@@ -202,9 +204,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["percent"] = lambda share: f"{100 * share:.0f} %"
+    made.filters["percent"] = lambda share: f"{percent(share)}{PERCENT}"
     made.filters["rate"] = lambda share: f"{100 * share:.1f} %"
     made.filters["range"] = lambda interval: _range(interval.low, interval.high)
+    made.filters["ends"] = lambda estimate: _range(estimate["low"], estimate["high"])
     made.filters["figure"] = _figure
     made.filters["minus"] = _minus
     made.filters["words"] = lambda name: str(name).replace("_", " ")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from saqiya.loop.wheel_facts import Facts, NoveltyRow, Triage
 
-__all__ = ["Cell", "Dot", "ModeLine", "Picture", "Scatter", "picture_of", "scatters_of"]
+__all__ = ["Cell", "Dot", "ModeLine", "Picture", "Scatter", "percent", "picture_of", "scatters_of"]
 
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 322.0, 64.0, 262.0
 """The success panel's plot area, in px of a picture 800 px wide."""
 CELLS_X, CELLS_END = 552.0, 800.0
 ROW_PX, NUMBER_PX = 22.0, 25.0
-MOST_ROWS_N, MOST_TURNS_N = 7, 6
-CROWDED_PX = 46.0
+MOST_ROWS_N, MOST_TURNS_N = 7, 5
+CROWDED_PX = 54.0
 SCATTER_PX, SCATTER_LEFT, SCATTER_TOP, SCATTER_BOTTOM = 296.0, 44.0, 24.0, 168.0
 
 
@@ -102,6 +102,12 @@ def _tries(counts: Sequence[int]) -> str:
     return f"{n} autonomous tries a turn, exact 95 % intervals"
 
 
+def percent(share: float) -> str:
+    """Write a share in percent without decimals, save where that would make it look certain: 99.5 is not 100."""
+    text = f"{100 * share:.0f}"
+    return text if text not in {"0", "100"} or share in {0.0, 1.0} else f"{100 * share:.1f}"
+
+
 def _y(share: float) -> float:
     return round(BOTTOM - (BOTTOM - TOP) * share, 1)
 
@@ -124,7 +130,7 @@ def _dots(facts: Facts) -> tuple[Dot, ...]:
                 low_y=_y(success["low"]),
                 high_y=_y(success["high"]),
                 tick=str(turn.number) if told else "",
-                label=f"{100 * share:.0f} %" if told else "",
+                label=f"{percent(share)} %" if told else "",
                 counts=f"{success['k']}/{success['n']}" if told else "",
                 fresh=turn.figures["decision"] in {"INITIAL", "PROMOTE"},
             )
@@ -185,7 +191,7 @@ def scatters_of(rows: Sequence[NoveltyRow]) -> tuple[Scatter, ...]:
     ys = _ticks(max((point.bits for point in points), default=0.0))
 
     def x_of(steps: float) -> float:
-        return round(SCATTER_LEFT + (SCATTER_PX - SCATTER_LEFT - 8.0) * steps / xs[-1], 1)
+        return round(SCATTER_LEFT + (SCATTER_PX - SCATTER_LEFT - 14.0) * steps / xs[-1], 1)
 
     def y_of(bits: float) -> float:
         return round(SCATTER_BOTTOM - (SCATTER_BOTTOM - SCATTER_TOP) * bits / ys[-1], 1)
