@@ -32,8 +32,8 @@ seed = {seed}
 workers = 2
 
 [bootstrap]          # narrow on purpose: the first policy is to be half good
-demonstrations = 20
-region = 0.4
+demonstrations = 25
+region = 0.5
 smoke = 10
 
 [train]
@@ -43,7 +43,7 @@ execute = 2
 settings = {{ members = 4, layers = 2, width = 128, steps = 1000 }}
 
 [correct]
-per_turn = 12
+per_turn = 25
 """
 
 
