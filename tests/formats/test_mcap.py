@@ -207,6 +207,13 @@ def test_no_flipped_byte_goes_unnoticed(data, tmp_path_factory):
     same(episode(), back)
 
 
+def test_a_damaged_summary_does_not_change_the_episode(tmp_path):
+    path = written(tmp_path)
+    before, _, after = path.read_bytes().rpartition(b"observation/state")
+    path.write_bytes(before + b"observation/store" + after)
+    same(episode(), next(iter(FORMAT.read(path))))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

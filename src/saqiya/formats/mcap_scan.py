@@ -105,15 +105,17 @@ class Contents:
 
 
 def gather(stream: IO[bytes], size: int) -> Contents:
-    """Read a whole file of `size` bytes.
+    """Read a whole file of `size` bytes; the summary only repeats the data section, and has a checksum of its own.
 
     Raises:
         Cut: it ends too early.
         Damaged: it is whole, but a record in it is not.
     """
-    contents = Contents()
+    contents, in_data = Contents(), True
     for opcode, _, body in walk(stream, size):
-        contents.take(opcode, body)
+        in_data = in_data and opcode != Opcode.DATA_END
+        if in_data:
+            contents.take(opcode, body)
     return contents
 
 

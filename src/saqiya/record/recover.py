@@ -98,10 +98,16 @@ class _Salvage:
 
     def read(self, stream: IO[bytes], size: int) -> None:
         """Take over all that is whole in a file of `size` bytes."""
+        from mcap.opcode import Opcode
+
         from saqiya.formats.mcap_scan import Cut, Damaged, walk
 
+        in_data = True
         try:
             for opcode, _, body in walk(stream, size, check=False):
+                in_data = in_data and opcode != Opcode.DATA_END
+                if not in_data:
+                    continue  # the summary repeats what was read, and may be damaged itself
                 try:
                     self._take(opcode, body)
                 except Damaged:
