@@ -138,7 +138,7 @@ def test_a_priority_is_the_product_of_the_factors_shown(facts: Facts) -> None:
 def test_a_refusal_beside_the_turn_is_shown_with_its_reasons(facts: Facts) -> None:
     refusal = replace(facts.gates[-1], key="turn-1/drill/decision", regular=False, decision=Decision.REJECT.value)
     said = text_of(page(replace(facts, gates=(*facts.gates, replace(refusal, reasons=("Worse by a mile.",))))))
-    assert "Turn 1, beside its own candidate: REJECT turn-1/drill/decision" in said
+    assert "Beside the turns: REJECT turn-1/drill/decision" in said
     assert "Worse by a mile." in said
     assert "no candidate was rejected" not in said
 
