@@ -8,14 +8,14 @@ at the start), one protobuf channel a stream, a JSON channel `events`, and where
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stream
@@ -97,7 +97,11 @@ class McapFormat:
         from saqiya.formats.mcap_container import ContainerWriter
 
         with new_file(path, fsync=fsync) as out:
-            _write_episode(ContainerWriter(out), episode)
+            whole = io.BytesIO()
+            _write_episode(ContainerWriter(whole), episode)
+            left = whole.getbuffer()
+            while left:
+                left = left[out.write(left) :]
 
 
 @contextmanager
@@ -239,23 +243,18 @@ def _own_channels(contents: Contents, path: Path) -> tuple[dict[str, Stream], li
         messages = contents.messages.get(number) or Messages()
         subject = f"{path}: {channel.topic}"
         if channel.metadata.get(MARK) == "stream":
-            values = layout_read(channel.metadata, subject).decode(messages.payloads, subject)
-            streams[channel.topic] = stream_read(channel.metadata, _stamps(messages), values, subject)
+            layout = layout_read(channel.metadata, subject)
+            values = layout.decode(messages.rows(layout.width), subject)
+            streams[channel.topic] = stream_read(channel.metadata, messages.t_ns, values, subject)
         elif channel.metadata.get(MARK) == "events":
             events.extend(_events(messages, subject))
     return streams, events, {}
 
 
-def _stamps(messages: Messages) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.array(messages.t_ns, np.uint64).view(np.int64)
-
-
 def _events(messages: Messages, subject: str) -> list[Event]:
-    stamps = _stamps(messages).tolist()
-    order = sorted(range(len(stamps)), key=lambda i: (stamps[i], messages.sequence[i]))
     try:
-        bodies = [json.loads(messages.payloads[i]) for i in order]
-        return [Event(stamps[i], str(b["name"]), str(b["detail"])) for i, b in zip(order, bodies, strict=True)]
+        said = [(t_ns, json.loads(payload)) for t_ns, _, payload in sorted(messages.each(), key=itemgetter(0, 1))]
+        return [Event(t_ns, str(body["name"]), str(body["detail"])) for t_ns, body in said]
     except (ValueError, KeyError, TypeError) as bad:
         raise UnreadableLog(f"an event does not parse ({bad})", subject=subject, remedy="Copy it again.") from bad
 

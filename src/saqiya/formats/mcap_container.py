@@ -1,7 +1,7 @@
 """Write the MCAP container in whole blocks: records through the `mcap` library, messages through numpy.
 
-The library's writer costs about 10 microseconds a message. Here the messages of a channel are packed at once, merged by
-stamp and cut into chunks; every other record is the library's own. Loaded late: it imports `mcap`.
+The library's writer costs about 10 microseconds a message. Here the messages of a channel are packed at once and lie
+side by side in each chunk; every other record is the library's own. Loaded late: it imports `mcap`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ CHUNK_BYTES = 768 * 1024
 
 _MESSAGE = struct.Struct("<BQHIQQ")  # opcode, length, channel, sequence, log time, publish time
 _MESSAGE_FIELDS = 22
+_INDEX = struct.Struct("<BQHI")  # opcode, length, channel, bytes of its rows
 _INDEX_ROW = np.dtype([("t", "<u8"), ("offset", "<u8")])
 
 
@@ -51,12 +53,37 @@ class Block:
     Attributes:
         channel: its id.
         t_ns: int64 (n,), the log time of each.
-        records: n whole message records.
+        records: n whole message records, uint8 (n, bytes) where all are equally long.
     """
 
     channel: int
     t_ns: NDArray[np.int64]
-    records: Sequence[bytes]
+    records: NDArray[np.uint8] | Sequence[bytes]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The bytes of each record, int64 (n,)."""
+        if isinstance(self.records, np.ndarray):
+            return np.full(len(self.records), self.records.shape[1], np.int64)
+        return np.fromiter(map(len, self.records), np.int64, len(self.records))
+
+    @property
+    def data(self) -> bytes:
+        """All records, one behind the other."""
+        return self.records.tobytes() if isinstance(self.records, np.ndarray) else b"".join(self.records)
+
+    def part(self, first: int, last: int) -> Block:
+        """Return the records `first` to `last`, the last left out."""
+        return Block(self.channel, self.t_ns[first:last], self.records[first:last])
+
+    def in_time_order(self) -> Block:
+        """Return the block sorted by stamp; equal stamps keep their order."""
+        if bool((self.t_ns[1:] >= self.t_ns[:-1]).all()):
+            return self
+        order = np.argsort(self.t_ns, kind="stable")
+        many = self.records
+        records = many[order] if isinstance(many, np.ndarray) else [many[i] for i in order.tolist()]
+        return Block(self.channel, self.t_ns[order], records)
 
 
 def pack_rows(
@@ -64,20 +91,7 @@ def pack_rows(
 ) -> Block:
     """Pack rows uint8 (n, width), each behind `prefix`, as messages numbered from `sequence`."""
     count, width, head = len(t_ns), len(prefix) + rows.shape[1], len(prefix)
-    packed = np.empty(
-        count,
-        np.dtype(
-            [
-                ("opcode", "u1"),
-                ("length", "<u8"),
-                ("channel", "<u2"),
-                ("sequence", "<u4"),
-                ("log", "<i8"),
-                ("publish", "<i8"),
-                ("payload", "u1", (width,)),
-            ]
-        ),
-    )
+    packed = np.empty(count, _row_dtype(width))
     packed["opcode"] = Opcode.MESSAGE
     packed["length"] = _MESSAGE_FIELDS + width
     packed["channel"] = channel
@@ -85,8 +99,13 @@ def pack_rows(
     packed["log"] = packed["publish"] = t_ns
     packed["payload"][:, :head] = np.frombuffer(prefix, np.uint8)
     packed["payload"][:, head:] = rows
-    data, step = packed.tobytes(), packed.dtype.itemsize
-    return Block(channel, t_ns, [data[at : at + step] for at in range(0, len(data), step)])
+    return Block(channel, t_ns, packed.view(np.uint8).reshape(count, packed.dtype.itemsize))
+
+
+@lru_cache(maxsize=256)
+def _row_dtype(width: int) -> np.dtype[Any]:
+    fields = [("opcode", "u1"), ("length", "<u8"), ("channel", "<u2"), ("sequence", "<u4"), ("log", "<i8")]
+    return np.dtype([*fields, ("publish", "<i8"), ("payload", "u1", (width,))])
 
 
 def pack_payloads(channel: int, t_ns: Sequence[int], payloads: Sequence[bytes], *, sequence: int = 0) -> Block:
@@ -113,8 +132,8 @@ class ContainerWriter:
         self._compress = zstandard.ZstdCompressor(level=1).compress if compress else None
         self._at = 0
         self._crc = 0
-        self._schemas: dict[tuple[str, str, bytes], Schema] = {}
-        self._channels: dict[int, Channel] = {}
+        self._schemas: dict[tuple[str, str, bytes], int] = {}
+        self._declared: dict[Opcode, list[bytes]] = {Opcode.SCHEMA: [], Opcode.CHANNEL: []}
         self._counts: dict[int, int] = {}
         self._chunk_indexes: list[ChunkIndex] = []
         self._metadata_indexes: list[MetadataIndex] = []
@@ -130,17 +149,18 @@ class ContainerWriter:
         """Write a schema once and return its id."""
         key = (name, encoding, data)
         if key not in self._schemas:
-            schema = Schema(id=len(self._schemas) + 1, data=data, encoding=encoding, name=name)
-            self._put(_bytes_of(schema))
-            self._schemas[key] = schema
-        return int(self._schemas[key].id)
+            record = _schema_record(len(self._schemas) + 1, name, encoding, data)
+            self._put(record)
+            self._schemas[key] = len(self._schemas) + 1
+            self._declared[Opcode.SCHEMA].append(record)
+        return self._schemas[key]
 
     def channel(self, topic: str, *, encoding: str, schema: int, metadata: Mapping[str, str]) -> int:
         """Write a channel and return its id."""
-        number = len(self._channels) + 1
-        channel = Channel(id=number, topic=topic, message_encoding=encoding, schema_id=schema, metadata=dict(metadata))
-        self._put(_bytes_of(channel))
-        self._channels[number] = channel
+        number = len(self._counts) + 1
+        record = _channel_record(number, topic, encoding, schema, tuple(metadata.items()))
+        self._put(record)
+        self._declared[Opcode.CHANNEL].append(record)
         self._counts[number] = 0
         return number
 
@@ -167,66 +187,51 @@ class ContainerWriter:
         )
 
     def write(self, blocks: Sequence[Block]) -> None:
-        """Merge the blocks by stamp and write them as chunks, each with its message indexes."""
-        records = [record for block in blocks for record in block.records]
-        if not records:
-            return
-        stamps = np.concatenate([block.t_ns for block in blocks])
-        owners = np.repeat([block.channel for block in blocks], [len(block.records) for block in blocks])
-        order = np.argsort(stamps, kind="stable")
-        sizes = np.fromiter(map(len, records), np.int64, len(records))[order]
-        ends = np.cumsum(sizes)
-        first = 0
-        while first < len(records):
-            base = int(ends[first - 1]) if first else 0
-            last = max(first + 1, int(np.searchsorted(ends, base + CHUNK_BYTES, side="right")))
-            taken = order[first:last]
-            index = np.empty(last - first, _INDEX_ROW)
-            index["t"] = stamps[taken].view(np.uint64)
-            index["offset"] = ends[first:last] - sizes[first:last] - base
-            self._chunk(b"".join([records[i] for i in taken.tolist()]), index, owners[taken])
-            first = last
+        """Write blocks, at most one a channel, as chunks that follow each other in time, each with its message indexes.
+
+        Within a chunk the messages of a channel lie side by side, so that they are written, packed and read as one
+        array; readers bring a chunk into time order by its indexes.
+        """
+        held = [block.in_time_order() for block in blocks if len(block.records)]
+        for part in _cut(held):
+            self._chunk(part)
 
     def finish(self) -> None:
         """Write the summary and the footer: from here on any reader accepts the file."""
         self._put(_bytes_of(DataEnd(self._crc)))
-        start, summary, offsets = self._at, RecordBuilder(), RecordBuilder()
-        for opcode, records in self._summary():
-            group = summary.count
-            for record in records:
-                record.write(summary)
-            if summary.count > group:
-                SummaryOffset(opcode, start + group, summary.count - group).write(offsets)
-        body, tail = summary.end(), offsets.end()
+        start, body, offsets = self._at, b"", RecordBuilder()
+        for opcode, group in self._summary():
+            if group:
+                SummaryOffset(opcode, start + len(body), len(group)).write(offsets)
+            body += group
+        tail = offsets.end()
         offset_start = start + len(body)
         head = struct.pack("<BQQQ", Opcode.FOOTER, 20, start, offset_start)
         crc = zlib.crc32(head, zlib.crc32(body + tail))
         self._put(body + tail + _bytes_of(Footer(start, offset_start, crc)) + MAGIC)
 
-    def _summary(self) -> Iterator[tuple[Opcode, Sequence[Any]]]:
-        yield Opcode.SCHEMA, list(self._schemas.values())
-        yield Opcode.CHANNEL, list(self._channels.values())
-        yield (
-            Opcode.STATISTICS,
-            [
-                Statistics(
-                    attachment_count=len(self._attachment_indexes),
-                    channel_count=len(self._channels),
-                    channel_message_counts={k: n for k, n in self._counts.items() if n},
-                    chunk_count=len(self._chunk_indexes),
-                    message_count=sum(self._counts.values()),
-                    message_end_time=max((index.message_end_time for index in self._chunk_indexes), default=0),
-                    message_start_time=min((index.message_start_time for index in self._chunk_indexes), default=0),
-                    metadata_count=len(self._metadata_indexes),
-                    schema_count=len(self._schemas),
-                )
-            ],
+    def _summary(self) -> Iterator[tuple[Opcode, bytes]]:
+        for opcode, records in self._declared.items():
+            yield opcode, b"".join(records)
+        statistics = Statistics(
+            attachment_count=len(self._attachment_indexes),
+            channel_count=len(self._counts),
+            channel_message_counts={k: n for k, n in self._counts.items() if n},
+            chunk_count=len(self._chunk_indexes),
+            message_count=sum(self._counts.values()),
+            message_end_time=max((index.message_end_time for index in self._chunk_indexes), default=0),
+            message_start_time=min((index.message_start_time for index in self._chunk_indexes), default=0),
+            metadata_count=len(self._metadata_indexes),
+            schema_count=len(self._schemas),
         )
-        yield Opcode.CHUNK_INDEX, self._chunk_indexes
-        yield Opcode.ATTACHMENT_INDEX, self._attachment_indexes
-        yield Opcode.METADATA_INDEX, self._metadata_indexes
+        yield Opcode.STATISTICS, _bytes_of(statistics)
+        yield Opcode.CHUNK_INDEX, _bytes_of(*self._chunk_indexes)
+        yield Opcode.ATTACHMENT_INDEX, _bytes_of(*self._attachment_indexes)
+        yield Opcode.METADATA_INDEX, _bytes_of(*self._metadata_indexes)
 
-    def _chunk(self, data: bytes, index: NDArray[Any], owners: NDArray[np.int64]) -> None:
+    def _chunk(self, blocks: Sequence[Block]) -> None:
+        data = b"".join([block.data for block in blocks])
+        index = _index_of(blocks)
         start_ns, end_ns = int(index["t"].min()), int(index["t"].max())
         stored = self._compress(data) if self._compress else data
         compression = "zstd" if self._compress else ""
@@ -240,28 +245,26 @@ class ContainerWriter:
                 uncompressed_size=len(data),
             )
         )
-        builder, offsets, counts = RecordBuilder(), {}, {}
-        for channel in np.unique(owners).tolist():
-            rows = index[owners == channel]
-            offsets[channel] = self._at + len(chunk) + builder.count
-            counts[channel] = len(rows)
-            builder.start_record(Opcode.MESSAGE_INDEX)
-            builder.write2(channel)
-            builder.write4(rows.nbytes)
-            builder.write(rows.tobytes())
-            builder.finish_record()
-        indexes = builder.end()
-        at = self._put(chunk + indexes)
-        for channel, count in counts.items():
-            self._counts[channel] += count
+        rows, row_bytes = memoryview(index.tobytes()), index.itemsize
+        indexes, offsets, at, first = [], {}, self._at + len(chunk), 0
+        for block in blocks:
+            size = len(block.records) * row_bytes
+            record = _INDEX.pack(Opcode.MESSAGE_INDEX, 6 + size, block.channel, size) + rows[first : first + size]
+            indexes.append(record)
+            offsets[block.channel] = at
+            at, first = at + len(record), first + size
+        index_bytes = b"".join(indexes)
+        begin = self._put(chunk + index_bytes)
+        for block in blocks:
+            self._counts[block.channel] += len(block.records)
         self._chunk_indexes.append(
             ChunkIndex(
                 chunk_length=len(chunk),
-                chunk_start_offset=at,
+                chunk_start_offset=begin,
                 compression=compression,
                 compressed_size=len(stored),
                 message_end_time=end_ns,
-                message_index_length=len(indexes),
+                message_index_length=len(index_bytes),
                 message_index_offsets=offsets,
                 message_start_time=start_ns,
                 uncompressed_size=len(data),
@@ -284,7 +287,52 @@ class ContainerWriter:
         return at
 
 
-def _bytes_of(record: Any) -> bytes:  # noqa: ANN401 - the library's records are untyped to us
+def _cut(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    """Cut blocks, each in time order, into chunks of at most `CHUNK_BYTES` (or one message) that follow in time."""
+    if not blocks:
+        return
+    sizes = [block.sizes for block in blocks]
+    if sum(int(one.sum()) for one in sizes) <= CHUNK_BYTES:
+        yield list(blocks)
+        return
+    order = np.argsort(np.concatenate([block.t_ns for block in blocks]), kind="stable")
+    owners = np.repeat(np.arange(len(blocks)), [len(one) for one in sizes])[order]
+    ends = np.cumsum(np.concatenate(sizes)[order])
+    taken, first = np.zeros(len(blocks), np.int64), 0
+    while first < len(order):
+        base = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, base + CHUNK_BYTES, side="right")))
+        upto = taken + np.bincount(owners[first:last], minlength=len(blocks))
+        parts = zip(blocks, taken.tolist(), upto.tolist(), strict=True)
+        yield [block.part(a, b) for block, a, b in parts if b > a]
+        taken, first = upto, last
+
+
+def _index_of(blocks: Sequence[Block]) -> NDArray[Any]:
+    """Return log time and offset in the chunk of every message, channel by channel."""
+    sizes = np.concatenate([block.sizes for block in blocks])
+    index = np.empty(len(sizes), _INDEX_ROW)
+    index["t"] = np.concatenate([block.t_ns for block in blocks]).view(np.uint64)
+    index["offset"] = np.cumsum(sizes) - sizes
+    return index
+
+
+def _bytes_of(*records: Any) -> bytes:  # noqa: ANN401 - the library's records are untyped to us
     builder = RecordBuilder()
-    record.write(builder)
+    for record in records:
+        record.write(builder)
     return bytes(builder.end())
+
+
+# The tries of one site declare the same schemas and channels, file after file.
+@lru_cache(maxsize=64)
+def _schema_record(number: int, name: str, encoding: str, data: bytes) -> bytes:
+    return _bytes_of(Schema(id=number, data=data, encoding=encoding, name=name))
+
+
+@lru_cache(maxsize=1024)
+def _channel_record(
+    number: int, topic: str, encoding: str, schema: int, metadata: tuple[tuple[str, str], ...]
+) -> bytes:
+    channel = Channel(id=number, topic=topic, message_encoding=encoding, schema_id=schema, metadata=dict(metadata))
+    return _bytes_of(channel)

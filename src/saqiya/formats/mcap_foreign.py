@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,10 +154,8 @@ def _plain(message: Any) -> dict[str, Any]:  # noqa: ANN401 - a class made at ru
 
 def _columns(topic: str, messages: Messages, decode: Callable[[bytes], Any]) -> dict[str, _Column]:
     columns: dict[str, _Column] = {}
-    stamps = np.array(messages.t_ns, np.uint64).view(np.int64)
-    for i in np.argsort(stamps, kind="stable").tolist():
-        t_ns = int(stamps[i])
-        for name, value in _leaves(topic, decode(messages.payloads[i]), 0):
+    for t_ns, _, payload in sorted(messages.each(), key=itemgetter(0)):
+        for name, value in _leaves(topic, decode(payload), 0):
             column = columns.setdefault(name, _Column())
             column.t_ns.append(t_ns)
             column.values.append(value)

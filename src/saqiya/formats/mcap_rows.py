@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,14 @@ class RowLayout:
     shape: tuple[int, ...]
     wire: str
 
-    @property
+    @cached_property
     def prefix(self) -> bytes:
-        """Return the tag and length that precede every row."""
+        """The tag and length that precede every row."""
         return _TAG + _varint(self.row_bytes)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
-        """Return the bytes of one row on the wire."""
+        """The bytes of one row on the wire."""
         count = math.prod(self.shape)
         code = self.dtype.str[1:]
         if self.wire == "Raw":
@@ -70,6 +70,11 @@ class RowLayout:
         return count * pairs * int(_WIDENED.get(code, code)[1:])
 
     @property
+    def width(self) -> int:
+        """The bytes of one payload: prefix and row."""
+        return len(self.prefix) + self.row_bytes
+
+    @cached_property
     def _wire_dtype(self) -> np.dtype[Any]:
         if self.wire == "Raw":
             return self.dtype
@@ -84,21 +89,18 @@ class RowLayout:
         flat: NDArray[np.uint8] = np.frombuffer(rows.tobytes(), np.uint8)
         return flat.reshape(len(values), self.row_bytes)
 
-    def decode(self, payloads: Sequence[bytes], subject: str) -> NDArray[Any]:
-        """Turn protobuf payloads back into values (T, *shape) of `dtype`.
+    def decode(self, payloads: NDArray[np.uint8] | None, subject: str) -> NDArray[Any]:
+        """Turn protobuf payloads, uint8 (T, width), back into values (T, *shape) of `dtype`.
 
         Raises:
-            UnreadableLog: a payload is not a row of this layout.
+            UnreadableLog: they are not rows of this layout; None stands for payloads of other widths.
         """
-        count, prefix = len(payloads), self.prefix
-        width = len(prefix) + self.row_bytes
-        joined = b"".join(payloads)
-        if len(joined) != count * width or any(len(payload) != width for payload in payloads):
-            raise UnreadableLog(f"rows are not {width} bytes long", subject=subject, remedy="The file is damaged.")
-        table = np.frombuffer(joined, np.uint8).reshape(count, width)
-        if bool(np.any(table[:, : len(prefix)] != np.frombuffer(prefix, np.uint8))):
+        if payloads is None:
+            raise UnreadableLog(f"rows are not {self.width} bytes long", subject=subject, remedy="The file is damaged.")
+        count, head = len(payloads), len(self.prefix)
+        if bool((payloads[:, :head] != np.frombuffer(self.prefix, np.uint8)).any()):
             raise UnreadableLog("rows lack their tag and length", subject=subject, remedy="The file is damaged.")
-        body = table[:, len(prefix) :].tobytes()
+        body = payloads[:, head:].tobytes()
         values = np.ndarray((count, *self.shape), self._wire_dtype, buffer=body or bytes(1))
         return values.astype(self.dtype, copy=False)
 
@@ -107,11 +109,11 @@ class RowLayout:
         return {
             MARK: "stream",
             "dtype": self.dtype.str,
-            "shape": json.dumps(self.shape),
+            "shape": _json(self.shape),
             "unit": stream.unit,
             "clock": stream.clock,
             "stamp": stream.stamp.value,
-            "fields": json.dumps(stream.fields),
+            "fields": _json(stream.fields),
         }
 
 
@@ -123,8 +125,17 @@ def layout_of(dtype: np.dtype[Any], shape: tuple[int, ...], subject: str) -> Row
     """
     if dtype.kind not in "biufc":
         raise InvalidEpisode(f"values of dtype {dtype} are not numbers", subject=subject, remedy="Log it as events.")
-    code = dtype.str[1:]
-    return RowLayout(dtype, shape, _WIRES.get(_WIDENED.get(code, code), "Raw"))
+    return _layout(dtype.str, shape)
+
+
+@lru_cache(maxsize=1024)
+def _layout(dtype: str, shape: tuple[int, ...]) -> RowLayout:
+    return RowLayout(np.dtype(dtype), shape, _WIRES.get(_WIDENED.get(dtype[1:], dtype[1:]), "Raw"))
+
+
+@lru_cache(maxsize=1024)
+def _json(items: tuple[object, ...]) -> str:
+    return json.dumps(items)
 
 
 def layout_read(metadata: Mapping[str, str], subject: str) -> RowLayout:

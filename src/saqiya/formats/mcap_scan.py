@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from typing import IO, Any
 
+import numpy as np
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Chunk, Header, Metadata, Schema
 from mcap.stream_reader import get_chunk_data_stream
+from numpy.typing import NDArray
 
 from saqiya.formats.mcap_container import MAGIC
 
-__all__ = ["Contents", "Cut", "Damaged", "Messages", "chunk_data", "gather", "read_record", "split", "walk"]
+__all__ = [
+    "Contents",
+    "Cut",
+    "Damaged",
+    "Messages",
+    "chunk_data",
+    "gather",
+    "read_record",
+    "runs",
+    "split",
+    "walk",
+]
 
 _RECORD = struct.Struct("<BQ")
-_MESSAGE = struct.Struct("<HIQQ")
+_MESSAGE = struct.Struct("<HIqq")  # stamps are ours to read as signed: what we write before 1970 wraps around
+_HEAD = _RECORD.size + _MESSAGE.size
+_SAME_N = _RECORD.size + 2  # opcode, length and channel: what the records of a run share
+_FEWEST_IN_RUN = 4
+_CACHED_BYTES = 4096
+_tobytes = operator.methodcaller("tobytes")
 
 
 class Damaged(Exception):
@@ -36,13 +56,78 @@ class Cut(Damaged):
         self.at = at
 
 
-@dataclass
-class Messages:
-    """The messages of one channel in file order: log time (ns), sequence and payload of each."""
+@dataclass(frozen=True)
+class _Run:
+    """Messages that lie side by side and are equally long: int64 (n,), uint32 (n,), and payloads uint8 (n, width)."""
+
+    t_ns: NDArray[np.int64]
+    sequence: NDArray[np.uint32]
+    payloads: NDArray[np.uint8]
+
+    def rows(self, width: int) -> NDArray[np.uint8] | None:
+        return self.payloads if self.payloads.shape[1] == width else None
+
+    def each(self) -> Iterator[tuple[int, int, bytes]]:
+        return zip(self.t_ns.tolist(), self.sequence.tolist(), map(_tobytes, self.payloads), strict=True)
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """Messages of any length, one by one."""
 
     t_ns: list[int] = field(default_factory=list)
     sequence: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
+
+    def rows(self, width: int) -> NDArray[np.uint8] | None:
+        joined = b"".join(self.payloads)
+        if any(len(payload) != width for payload in self.payloads):
+            return None
+        return np.frombuffer(joined, np.uint8).reshape(len(self.payloads), width)
+
+    def each(self) -> Iterator[tuple[int, int, bytes]]:
+        return zip(self.t_ns, self.sequence, self.payloads, strict=True)
+
+
+class Messages:
+    """The messages of one channel in file order."""
+
+    def __init__(self) -> None:
+        self._parts: list[_Run | _Loose] = []
+
+    def add(self, data: bytes, at: int, count: int) -> None:
+        """Take in `count` equally long message records that begin at `at` in `data`."""
+        width = int.from_bytes(data[at + 1 : at + _RECORD.size], "little") - _MESSAGE.size
+        if count >= _FEWEST_IN_RUN:
+            table = np.ndarray((count,), _row_dtype(width), data, at)
+            self._parts.append(_Run(table["t"], table["sequence"], table["payload"]))
+            return
+        if not self._parts or isinstance(self._parts[-1], _Run):
+            self._parts.append(_Loose())
+        loose = self._parts[-1]
+        if isinstance(loose, _Loose):
+            for body in range(at + _RECORD.size, at + count * (_HEAD + width), _HEAD + width):
+                _, sequence, t_ns, _ = _MESSAGE.unpack_from(data, body)
+                loose.t_ns.append(t_ns)
+                loose.sequence.append(sequence)
+                loose.payloads.append(data[body + _MESSAGE.size : body + _MESSAGE.size + width])
+
+    @property
+    def t_ns(self) -> NDArray[np.int64]:
+        """The log time of each, int64 (n,)."""
+        return np.concatenate([np.empty(0, np.int64), *(np.asarray(part.t_ns, np.int64) for part in self._parts)])
+
+    def each(self) -> list[tuple[int, int, bytes]]:
+        """Log time, sequence number and payload of each."""
+        return [message for part in self._parts for message in part.each()]
+
+    def rows(self, width: int) -> NDArray[np.uint8] | None:
+        """Return all payloads as uint8 (n, width), or None where one of them has another width."""
+        tables = [part.rows(width) for part in self._parts]
+        found = [table for table in tables if table is not None]
+        if len(found) < len(tables):
+            return None
+        return found[0] if len(found) == 1 else np.concatenate([np.empty((0, width), np.uint8), *found])
 
 
 @dataclass
@@ -65,30 +150,28 @@ class Contents:
         """
         match opcode:
             case Opcode.MESSAGE:
-                channel, sequence, t_ns, _ = _MESSAGE.unpack_from(body)
-                self._add(channel, sequence, t_ns, body[_MESSAGE.size :])
+                self._add(_RECORD.pack(opcode, len(body)) + body, 0, 1)
             case Opcode.CHUNK:
                 self._take_chunk(chunk_data(body))
             case Opcode.SCHEMA | Opcode.CHANNEL | Opcode.HEADER | Opcode.METADATA | Opcode.ATTACHMENT:
                 self._take_rare(read_record(opcode, body))
 
     def _take_chunk(self, data: bytes) -> None:
-        for opcode, start, end in split(data):
+        for opcode, at, count, end in runs(data):
             if opcode == Opcode.MESSAGE:
-                channel, sequence, t_ns, _ = _MESSAGE.unpack_from(data, start)
-                self._add(channel, sequence, t_ns, data[start + _MESSAGE.size : end])
+                self._add(data, at, count)
             elif opcode in {Opcode.SCHEMA, Opcode.CHANNEL}:
-                self._take_rare(read_record(opcode, data[start:end]))
+                self._take_rare(read_record(opcode, data[at + _RECORD.size : end]))
 
-    def _add(self, channel: int, sequence: int, t_ns: int, payload: bytes) -> None:
+    def _add(self, data: bytes, at: int, count: int) -> None:
+        """Take in `count` message records that begin at `at`; they belong to one channel and are equally long."""
+        channel = int.from_bytes(data[at + _RECORD.size : at + _SAME_N], "little")
         kept = self.messages.get(channel)
         if kept is None:
             if channel not in self.channels:
                 raise Damaged(f"a message names channel {channel}, which the file does not declare")
             kept = self.messages[channel] = Messages()
-        kept.t_ns.append(t_ns)
-        kept.sequence.append(sequence)
-        kept.payloads.append(payload)
+        kept.add(data, at, count)
 
     def _take_rare(self, record: Any) -> None:  # noqa: ANN401 - the library's records are untyped to us
         match record:
@@ -152,16 +235,63 @@ def split(data: bytes) -> Iterator[tuple[int, int, int]]:
     Raises:
         Damaged: a record reaches over the end, or a message is too short.
     """
+    for opcode, at, count, end in runs(data):
+        step = (end - at) // count
+        for first in range(at, end, step):
+            yield opcode, first + _RECORD.size, first + step
+
+
+def runs(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (opcode, start, count, end) of every run of records in a chunk's data.
+
+    A run is as many messages in a row as have one channel and one length; any other record is a run of its own. Since
+    a record's length says where the next one begins, equal heads at equal distances are the records that a walk from
+    one to the next would find.
+
+    Raises:
+        Damaged: a record reaches over the end, or a message is too short.
+    """
     at, size = 0, len(data)
     while at < size:
         if at + _RECORD.size > size:
             raise Damaged("a chunk ends in the middle of a record")
         opcode, length = _RECORD.unpack_from(data, at)
-        start = at + _RECORD.size
-        at = start + length
-        if at > size or (opcode == Opcode.MESSAGE and length < _MESSAGE.size):
+        step = _RECORD.size + length
+        if at + step > size or (opcode == Opcode.MESSAGE and length < _MESSAGE.size):
             raise Damaged("a chunk holds a record of impossible length")
-        yield opcode, start, at
+        count = _alike(data, at, step) if opcode == Opcode.MESSAGE else 1
+        yield opcode, at, count, at + count * step
+        at += count * step
+
+
+def _alike(data: bytes, at: int, step: int) -> int:
+    """Count the records from `at` on that begin as the first does, `step` bytes apart and whole."""
+    head = data[at : at + _SAME_N]
+    most = (len(data) - at) // step
+    count, window = 1, 16
+    while count < most and data[at + count * step : at + count * step + _SAME_N] == head:
+        # Look ahead further each time: a long run costs a few looks, and none goes far beyond a short one.
+        many = min(window, most - count)
+        begins = np.ndarray((many, _SAME_N), np.uint8, data, at + count * step, (step, 1))
+        equal = (begins == np.frombuffer(head, np.uint8)).all(axis=1)
+        if not equal.all():
+            return count + int(equal.argmin())
+        count, window = count + many, window * 8
+    return count
+
+
+@lru_cache(maxsize=256)
+def _row_dtype(width: int) -> np.dtype[Any]:
+    """Return the dtype of a whole message record: of its head what a reader needs, and its payload."""
+    fields = {"sequence": ("<u4", 11), "t": ("<i8", 15), "payload": (np.dtype((np.uint8, (width,))), _HEAD)}
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [kind for kind, _ in fields.values()],
+            "offsets": [offset for _, offset in fields.values()],
+            "itemsize": _HEAD + width,
+        }
+    )
 
 
 def chunk_data(body: bytes) -> bytes:
@@ -194,6 +324,18 @@ def read_record(opcode: int, body: bytes) -> Any:  # noqa: ANN401 - the library'
     Raises:
         Damaged: the bytes do not make sense.
     """
+    if opcode in {Opcode.SCHEMA, Opcode.CHANNEL} and len(body) <= _CACHED_BYTES:
+        return _read_again(opcode, body)
+    return _read(opcode, body)
+
+
+@lru_cache(maxsize=1024)
+def _read_again(opcode: int, body: bytes) -> Any:  # noqa: ANN401
+    """Parse a record that the next file is likely to repeat; nobody changes what is returned."""
+    return _read(opcode, body)
+
+
+def _read(opcode: int, body: bytes) -> Any:  # noqa: ANN401
     try:
         return _KINDS[opcode].read(ReadDataStream(BytesIO(body)))
     except (McapError, ValueError, struct.error, OverflowError, MemoryError) as bad:
