@@ -16,9 +16,11 @@ from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["BOOTSTRAP", "request_bootstrap", "run"]
+__all__ = ["BOOTSTRAP", "DRILL", "request_bootstrap", "run"]
 
 BOOTSTRAP = "bootstrap"
+DRILL = "drill"
+"""The target of data that is spoiled on purpose: it counts neither as a correction nor as human work."""
 EARLIER_STEPS = 10
 ATTEMPTS = 3
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from saqiya import plugins
+from saqiya.correct.stage import DRILL
 from saqiya.domain.contracts import Demonstrable, Roll
 from saqiya.domain.nouns import (
     Correction,
@@ -32,9 +33,9 @@ from saqiya.mix import stage as mix
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["TARGET", "drill"]
+__all__ = ["drill"]
 
-TARGET = "drill: gripper command logged with its sign turned round"
+FAULT = "drill: gripper command logged with its sign turned round"
 
 
 def drill(wheel: Flywheel, *, count: int) -> GateDecision:
@@ -62,7 +63,7 @@ def drill(wheel: Flywheel, *, count: int) -> GateDecision:
         [*sound, *faulty],
         parent=parent,
         evaluation=wheel.evaluation_starts("drill-evaluate"),
-        note=TARGET,
+        note=FAULT,
         key=wheel.key("drill", "dataset"),
     )
     candidate: Policy = wheel.train(dataset, key=wheel.key("drill", "policy"))
@@ -74,12 +75,12 @@ def _faulty_corrections(wheel: Flywheel, starts: Sequence[Start]) -> list[Correc
     request = catalog.put(
         CorrectionRequest(
             id=catalog.new_id("correction_request"),
-            target=TARGET,
+            target=DRILL,
             mode=None,
             correction_kind=CorrectionKind.DEMONSTRATION,
             count=len(starts),
             starts=tuple(starts),
-            reason="To see the gate refuse.",
+            reason=FAULT,
         ),
         key=wheel.key("drill", "request"),
     )
@@ -103,7 +104,7 @@ def _faulty_corrections(wheel: Flywheel, starts: Sequence[Start]) -> list[Correc
             human_steps=0,
             takeovers=0,
             accepted=True,
-            reason=TARGET,
+            reason=FAULT,
         )
         made.append(catalog.put(correction, key=f"{key}/correction"))
     return made

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from saqiya.correct.stage import BOOTSTRAP, DRILL
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.nouns import (
     Correction,
@@ -47,9 +48,9 @@ def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment
     """Gather what turns.json says of the turn under way."""
     catalog = wheel.store.catalog
     requests = {one.id: one for one in catalog.all(CorrectionRequest)}
-    corrections = catalog.all(Correction)
+    corrections = [one for one in catalog.all(Correction) if requests[one.request].target != DRILL]
     fresh = [one for one in corrections if catalog.key_of(one.request).startswith(wheel.key(""))]
-    served = [one for one in corrections if requests[one.request].target != "bootstrap"]
+    served = [one for one in corrections if requests[one.request].target != BOOTSTRAP]
     evaluation = catalog.get(decision.evaluation, Evaluation) if decision.evaluation else None
     bits = [one for c in fresh for one in catalog.referring(c.episode, Novelty)]
     candidate = catalog.get(decision.candidate, Policy)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,12 +24,9 @@ from saqiya.domain.nouns import (
     Correction,
     CorrectionRequest,
     DatasetVersion,
-    Decision,
     Deployment,
     Episode,
-    EvaluationPlan,
     Failure,
-    FailureMode,
     GateDecision,
     Lineage,
     Noun,
@@ -37,15 +34,13 @@ from saqiya.domain.nouns import (
     Outcome,
     Policy,
     PolicySpec,
-    Role,
-    Suite,
     Turn,
 )
 from saqiya.domain.streams import Start
 from saqiya.errors import GuardRefusal
 from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
-from saqiya.loop import draws
+from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
 from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, read_config, template
 from saqiya.loop.crew import Crew
@@ -168,8 +163,9 @@ class Flywheel:
         return "/".join(["turn-" + str(self.number), *map(str, parts)])
 
     def champion(self) -> tuple[Policy, Deployment] | None:
-        """The deployed policy and its last deployment in this scope."""
-        deployed = [one for one in self.store.catalog.all(Deployment) if one.scope == self.scope]
+        """The policy that the turn under way began with and its last deployment; what this turn deploys is next."""
+        own, every = self.key("deployment"), self.store.catalog.all(Deployment)
+        deployed = [one for one in every if one.scope == self.scope and self.key_of(one.id) != own]
         return (self.store.catalog.get(deployed[-1].policy, Policy), deployed[-1]) if deployed else None
 
     def episode(self, ref: str) -> Episode:
@@ -327,18 +323,12 @@ class Flywheel:
         """Mix the dataset version of this turn from every accepted correction so far."""
         champion = self.champion()
         parent = champion[0].dataset if champion else None
-        held_out = [
-            slot.start
-            for plan in self.store.catalog.all(EvaluationPlan)
-            for slot in plan.slots
-            if slot.suite is Suite.SUPERIORITY
-        ]
-        suspect = self._quarantined()
+        suspect = memory.quarantined(self.store.catalog)
         return mix.run(
             self.store,
             [one for one in self.store.catalog.all(Correction) if one.episode not in suspect],
             parent=self.store.catalog.get(parent, DatasetVersion) if parent else None,
-            evaluation=[*held_out, *self.evaluation_starts("evaluate")],
+            evaluation=[*memory.held_out(self.store.catalog), *self.evaluation_starts("evaluate")],
             note=note,
             key=self.key("dataset"),
         )
@@ -372,7 +362,9 @@ class Flywheel:
             starts=self.evaluation_starts(purpose),
             worked=tuple(worked[: self.config.evaluate.worked]),
             worked_known=len(worked),
-            regression=self._regression(champion[0]),
+            regression=memory.regression_suite(
+                self.store.catalog, champion[0], self.config.evaluate.regression_per_mode
+            ),
             champion_rate=len(worked) / max(1, len(outcomes)),
         )
         _, decision = evaluate.run(
@@ -451,9 +443,10 @@ class Flywheel:
         """DBOS under the scope's lock, both held until `close`."""
         from saqiya.loop.worker import Durable
 
-        self._open.enter_context(self.store.lock(self.scope))
-        durable = Durable(self)
-        self._open.callback(durable.close)
+        with ExitStack() as held:  # a launch that fails must not keep the lock
+            held.enter_context(self.store.lock(self.scope))
+            durable = held.enter_context(closing(Durable(self)))
+            self._open.enter_context(held.pop_all())
         return durable
 
     def _deployed(self) -> tuple[Policy, Deployment]:
@@ -470,32 +463,6 @@ class Flywheel:
         episodes = [self.store.catalog.get(one, Episode) for one in deployment.episodes]
         outcomes = detect.outcomes_of(self.store, episodes)
         return [(one, outcomes[one.id]) for one in episodes]
-
-    def _quarantined(self) -> set[str]:
-        """Episodes that were new in a version whose candidate was rejected: suspect, so in no later mix."""
-        suspect: set[str] = set()
-        for decision in self.store.catalog.all(GateDecision):
-            dataset = self.store.catalog.get(decision.candidate, Policy).dataset
-            if decision.decision is Decision.REJECT and dataset is not None:
-                version = self.store.catalog.get(dataset, DatasetVersion)
-                suspect |= {entry.episode for entry in version.entries if entry.role is Role.CORRECTION}
-        return suspect
-
-    def _regression(self, champion: Policy) -> dict[str, tuple[tuple[Start, ...], bool]]:
-        """By failure mode: starts of corrected failures, newest first, and whether all were the champion's own."""
-        modes = {mode.id: mode for mode in self.store.catalog.all(FailureMode)}
-        requests = {one.id: one for one in self.store.catalog.all(CorrectionRequest)}
-        found: dict[str, list[tuple[Start, bool]]] = {}
-        for correction in reversed(self.store.catalog.all(Correction)):
-            mode = modes.get(requests[correction.request].mode or "")
-            start = self.store.catalog.get(correction.episode, Episode).start
-            if correction.accepted and mode is not None and start is not None:
-                found.setdefault(mode.label, []).append((start, mode.policy == champion.id))
-        limit = self.config.evaluate.regression_per_mode
-        return {
-            label: (tuple(start for start, _ in rows[:limit]), all(own for _, own in rows[:limit]))
-            for label, rows in found.items()
-        }
 
 
 def _starts(episodes: Iterable[Episode]) -> list[Start]:

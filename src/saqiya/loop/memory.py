@@ -1,0 +1,61 @@
+"""What earlier rounds teach the next: which data is suspect, which failures were fixed, which starts stay unseen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from saqiya.domain.nouns import (
+    Correction,
+    CorrectionRequest,
+    DatasetVersion,
+    Decision,
+    Episode,
+    EvaluationPlan,
+    FailureMode,
+    GateDecision,
+    Policy,
+    Role,
+    Suite,
+)
+from saqiya.domain.streams import Start
+
+if TYPE_CHECKING:
+    from saqiya.stores.catalog import Catalog
+
+__all__ = ["held_out", "quarantined", "regression_suite"]
+
+
+def held_out(catalog: Catalog) -> list[Start]:
+    """Every start that a superiority test has used: never to be trained on."""
+    plans = catalog.all(EvaluationPlan)
+    return [slot.start for plan in plans for slot in plan.slots if slot.suite is Suite.SUPERIORITY]
+
+
+def quarantined(catalog: Catalog) -> set[str]:
+    """Episodes that were new in a version whose candidate was rejected: suspect, so in no later mix."""
+    suspect: set[str] = set()
+    for decision in catalog.all(GateDecision):
+        dataset = catalog.get(decision.candidate, Policy).dataset
+        if decision.decision is Decision.REJECT and dataset is not None:
+            version = catalog.get(dataset, DatasetVersion)
+            suspect |= {entry.episode for entry in version.entries if entry.role is Role.CORRECTION}
+    return suspect
+
+
+def regression_suite(catalog: Catalog, champion: Policy, limit: int) -> dict[str, tuple[tuple[Start, ...], bool]]:
+    """By failure mode: at most `limit` starts of corrected failures, newest first, and whether all are the champion's.
+
+    They may be trained on, are reported apart, and never enter the superiority test.
+    """
+    modes = {mode.id: mode for mode in catalog.all(FailureMode)}
+    requests = {one.id: one for one in catalog.all(CorrectionRequest)}
+    found: dict[str, list[tuple[Start, bool]]] = {}
+    for correction in reversed(catalog.all(Correction)):
+        mode = modes.get(requests[correction.request].mode or "")
+        start = catalog.get(correction.episode, Episode).start
+        if correction.accepted and mode is not None and start is not None:
+            found.setdefault(mode.label, []).append((start, mode.policy == champion.id))
+    return {
+        label: (tuple(start for start, _ in rows[:limit]), all(own for _, own in rows[:limit]))
+        for label, rows in found.items()
+    }
