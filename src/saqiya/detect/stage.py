@@ -172,7 +172,7 @@ def _calibrate(
                 budget=budget * len(fitted) if name == FUSED else budget,
                 successes=len(held),
                 threshold=threshold,
-                episodes=tuple(sorted(view.episode.id for view in held)),
+                episodes=tuple(view.episode.id for view in held),
                 horizon_s=horizon_s,
                 report=report.as_json() if report else {},
             )

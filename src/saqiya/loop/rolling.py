@@ -6,6 +6,7 @@ a killed run left complete in the spool is taken in without running it again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Rolling:
         self._clock, self._account, self._progress = clock, account, progress
         self._format = plugins.load("saqiya.formats", "mcap")()
         self._inline = config.run.workers == 0
+        _clear(store.spool)
 
     def __call__(self, rolls: Sequence[Roll]) -> Iterator[Rolled]:
         """Yield what became of each roll, in their order.
@@ -65,9 +67,11 @@ class Rolling:
 
     def _admit(self, rolls: Sequence[Roll], known: dict[str, Episode]) -> None:
         """Take in what lies in the spool, in one transaction, while the crew runs on."""
-        files = [(self._spool(roll), roll.key) for roll in rolls if roll.key not in known]
+        files = [(self._spool(roll), roll.key) for roll in rolls]
         files = [(path, key) for path, key in files if path.exists()]
-        for episode in ingest.admit(self._store, files, self._format, clock=self._clock):
+        # A run that was killed after the commit has left files whose episodes are known: they only need to go.
+        fresh = [(path, key) for path, key in files if key not in known]
+        for episode in ingest.admit(self._store, fresh, self._format, clock=self._clock):
             known[self._store.catalog.key_of(episode.id)] = episode
         for path, _ in files:
             path.unlink(missing_ok=True)
@@ -88,9 +92,7 @@ class Rolling:
             (self._account.here if self._inline else self._account.add)(ran.seconds)
             yield ran
 
-    def _rolled(
-        self, rolls: Sequence[Roll], known: Mapping[str, Episode], ran: Mapping[str, Ran]
-    ) -> Iterator[Rolled]:
+    def _rolled(self, rolls: Sequence[Roll], known: Mapping[str, Episode], ran: Mapping[str, Ran]) -> Iterator[Rolled]:
         claims = self._store.catalog.by_keys(OutcomeClaim, [f"{roll.key}/log" for roll in rolls])
         for roll in rolls:
             episode, claim = known.get(roll.key), claims.get(f"{roll.key}/log")
@@ -129,3 +131,15 @@ class Rolling:
             # Keys, not ids: the same run in a fresh workspace must give the same bytes.
             "policy": self._store.catalog.key_of(roll.policy) if roll.policy else "",
         }
+
+
+def _clear(spool: Path) -> None:
+    """Remove recordings that dead processes left half written; whoever still lives may still be writing."""
+    for path in spool.glob(".*.partial"):
+        pid = path.name.split(".")[-2]
+        try:
+            os.kill(int(pid), 0)
+        except (ValueError, ProcessLookupError):
+            path.unlink(missing_ok=True)
+        except PermissionError:  # somebody else's process, and alive
+            continue

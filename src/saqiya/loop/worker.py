@@ -33,6 +33,7 @@ class Durable:
         from dbos._serialization import DBOSPortableJSON  # JSON, because the default is pickle
 
         self._wheel = wheel
+        self._left: int | None = wheel.number  # before launching: a turn left pending may be over in a moment
         self._faults: list[BaseException] = []
         config: DBOSConfig = {
             "name": "saqiya",
@@ -64,10 +65,12 @@ class Durable:
         """
         from dbos import DBOS, SetWorkflowID
 
-        number = self._wheel.number
-        order.steps(self._wheel)
+        number, self._left = self._wheel.number if self._left is None else self._left, None
         handle = _interrupted(number)
+        if handle is None and number < self._wheel.number:
+            return self._finished(number)
         if handle is None:
+            order.steps(self._wheel)
             with SetWorkflowID(f"turn-{number}-{secrets.token_hex(4)}"):
                 handle = DBOS.start_workflow(self._workflow, number)
         try:
@@ -80,13 +83,16 @@ class Durable:
                 subject=f"turn {number}",
                 remedy="Delete derived/workflow.sqlite (nothing is lost with it) and run saqiya turn again.",
             ) from error
-        return self._wheel.store.catalog.get(f"turn-{number}/turn", Turn)
+        return self._finished(number)
 
     def close(self) -> None:
         """Stop DBOS."""
         from dbos import DBOS
 
         DBOS.destroy(destroy_registry=True)
+
+    def _finished(self, number: int) -> Turn:
+        return self._wheel.store.catalog.get(f"turn-{number}/turn", Turn)
 
     def _step(self, name: str, action: order.Action) -> None:
         """Run one step; its error is kept here whole, because DBOS would store and bring back only its text."""

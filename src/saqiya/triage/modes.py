@@ -14,7 +14,7 @@ __all__ = ["ModeDraft", "group"]
 
 @dataclass(frozen=True)
 class ModeDraft:
-    """What becomes a `FailureMode`: members sorted by id, and the medoid, the member nearest to all others."""
+    """What becomes a `FailureMode`: members in the order given, and the medoid, the member nearest to all others."""
 
     label: str
     parent: str
@@ -32,7 +32,7 @@ def group(verdicts: Mapping[str, Verdict], evidence: Mapping[str, Mapping[str, f
     if not verdicts:
         return ()
     names = sorted({name for facts in evidence.values() for name in facts})
-    ids = sorted(verdicts)
+    ids = list(verdicts)  # in the order given: ids are drawn at random, and a tie must not depend on them
     table = np.array([[evidence[one].get(name, 0.0) for name in names] for one in ids]).reshape(len(ids), len(names))
     spread = table.std(axis=0)
     table = table[:, spread > 0.0] / spread[spread > 0.0]

@@ -145,10 +145,10 @@ def plan_requests(
 
 def _distinct(failures: Mapping[str, Start | None]) -> dict[str, Start]:
     seen: dict[str, str] = {}
-    for one, start in sorted(failures.items()):
+    for one, start in failures.items():
         if start is not None:
             seen.setdefault(start.key, one)
-    return {one: start for one in sorted(seen.values()) if (start := failures[one]) is not None}
+    return {one: start for one in seen.values() if (start := failures[one]) is not None}
 
 
 def _shares(priorities: Sequence[float], limits: Sequence[int], budget: int) -> list[int]:
