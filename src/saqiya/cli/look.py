@@ -91,7 +91,8 @@ def _screen(found: Standing) -> None:
     rows("Turns", ("turn", "decision", "in charge", "demonstrations", "human steps", "success (95 %)"), table)
     rows("Open failure modes", ("mode", "failures"), list(found.modes.items()))
     waiting = ", ".join(f"{key} ({count})" for key, count in found.waiting.items()) or "none"
-    say(f"{found.open_failures} failures without an accepted correction; requests waiting: {waiting}")
+    unread = f" ({found.unread} failed tries not read yet)" if found.unread else ""
+    say(f"{found.open_failures} failures without an accepted correction{unread}; requests waiting: {waiting}")
     say(f"alpha spent {found.alpha_spent:.4f}; rejected files {found.rejections}")
     say(f"Next: {found.next}  ({found.why})")
 

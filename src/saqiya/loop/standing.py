@@ -37,6 +37,7 @@ class Standing:
         champion: key of the deployed policy; "" before the first.
         turns: the figures of every finished turn.
         open_failures: failures of the last deployment that no accepted correction answers yet.
+        unread: tries of the last deployment that failed, while `detect` has not read it; then there are no failures.
         waiting: corrections asked for in this turn and not yet given, by request key.
         modes: the last deployment's failure modes with their counts, best priority first.
         alpha_spent: over all turns of the scope.
@@ -49,6 +50,7 @@ class Standing:
     champion: str
     turns: tuple[dict[str, Any], ...]
     open_failures: int
+    unread: int
     waiting: dict[str, int]
     modes: dict[str, int]
     alpha_spent: float
@@ -76,6 +78,7 @@ def standing(wheel: Flywheel) -> Standing:
         champion=catalog.key_of(champion[0].id) if champion else "",
         turns=turns,
         open_failures=len(failures - answered),
+        unread=turns[-1]["success"]["n"] - turns[-1]["success"]["k"] if turns and not failures else 0,
         waiting=_waiting(wheel),
         modes={one.label: len(one.members) for one in modes},
         alpha_spent=ledger(wheel.store, wheel.scope)[0],
