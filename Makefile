@@ -4,7 +4,8 @@
 #   check   everything cheap: format, lint, types, import contract, docs against the code
 #   docs    run every code block of README.md and docs/
 #   bench   every benchmark, at most an hour; one of them: make bench ONLY=gate
-#   venv    only set up;  clean: remove .venv and demo/
+#   venv    only set up
+#   clean   remove .venv and demo/
 
 PYTHON ?= python3
 JOBS ?= 2
