@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from saqiya.domain.contracts import Format, Unread
 from saqiya.domain.ids import digest_of
@@ -36,6 +37,7 @@ from saqiya.stores.workspace import Workspace
 
 __all__ = ["Admitted", "admit", "claim_of", "run"]
 
+W = TypeVar("W", bound=StrEnum)
 _KNOWN = {"source", "task", "criterion", "embodiment", "site", "policy", "operator", "start", "outcome", "claimed_by"}
 
 
@@ -57,6 +59,7 @@ class _Parcel:
     name: str
     format: str
     raw: bytes | None
+    size_bytes: int
     raw_digest: str
     location: str | None
     log: EpisodeLog
@@ -82,7 +85,7 @@ def admit(
             if isinstance(log, Unread):
                 raise InvalidEpisode(log.reason, subject=str(path), remedy=log.remedy)
             raw = path.read_bytes()
-            parcels.append(_Parcel(key, path.name, reader.name, raw, digest_of(raw), None, log))
+            parcels.append(_Parcel(key, path.name, reader.name, raw, len(raw), digest_of(raw), None, log))
     return _commit(store, parcels, clock)
 
 
@@ -120,7 +123,8 @@ def run(
             continue
         log = EpisodeLog(item.key, item.streams, item.events, {**facts, **item.metadata})
         key = f"{digest}/{item.key}"
-        parcel = _Parcel(key, path.name, _format_name(path, formats), None if link else raw, digest, str(path), log)
+        kept = None if link else raw
+        parcel = _Parcel(key, path.name, _format_name(path, formats), kept, len(raw), digest, str(path.resolve()), log)
         if not store.catalog.has(Episode, key):
             prints = prints_of(log.streams)
             twin = next((one for one, own in known.items() if prints and same_try(own, prints)), None)
@@ -169,7 +173,7 @@ def _recording(store: Workspace, parcel: _Parcel, stored: str | None) -> tuple[R
         digest=parcel.raw_digest,
         format=parcel.format,
         name=parcel.name,
-        size_bytes=len(parcel.raw) if parcel.raw is not None else 0,
+        size_bytes=parcel.size_bytes,
         object=stored,
         location=parcel.location,
     )
@@ -231,7 +235,7 @@ def _episode(
             for name, s in sorted(log.streams.items())
         ),
         prints=prints_of(log.streams),
-        source=Source(str(facts.get("source", "unknown"))),
+        source=_word(Source, facts, "source", Source.UNKNOWN),
         task=str(facts.get("task", "")),
         embodiment=str(facts.get("embodiment", "")),
         site=str(facts.get("site", "")),
@@ -248,7 +252,20 @@ def _episode(
 def _start(value: object) -> Start | None:
     if not isinstance(value, dict):
         return None
-    return Start(int(value.get("seed", 0)), dict(value.get("factors", {})))
+    try:
+        return Start(int(value.get("seed", 0)), dict(value.get("factors", {})))
+    except (TypeError, ValueError) as error:
+        raise InvalidEpisode(
+            f"its start is no seed with factors: {error}", remedy="Correct the log's facts."
+        ) from error
+
+
+def _word(kind: type[W], facts: Mapping[str, Any], name: str, default: W) -> W:
+    """Read a fact that must be one of a closed list of words."""
+    try:
+        return kind(str(facts.get(name, default)))
+    except ValueError as error:
+        raise InvalidEpisode(f"its {name} is {facts[name]!r}", remedy=f"Say one of: {', '.join(kind)}.") from error
 
 
 def claim_of(store: Workspace, episode: Episode, facts: Mapping[str, Any], now_ns: int) -> OutcomeClaim | None:
@@ -260,7 +277,7 @@ def claim_of(store: Workspace, episode: Episode, facts: Mapping[str, Any], now_n
         id=store.catalog.new_id("outcome_claim"),
         episode=episode.id,
         value=Outcome(str(value)),
-        author_kind=AuthorKind(str(facts.get("claimed_by", AuthorKind.RULE.value))),
+        author_kind=_word(AuthorKind, facts, "claimed_by", AuthorKind.RULE),
         author=str(facts.get("site") or "log"),
         version=str(facts.get("criterion", "")),
         time_ns=now_ns,

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -104,9 +105,17 @@ class Crew:
                 initializer=_enlist,
                 initargs=(self._site,),
             )
-        with _main_unseen():  # processes start as tasks are handed in
-            done = self._pool.map(_run, tasks, chunksize=1)
-        yield from done
+        try:
+            with _main_unseen():  # processes start as tasks are handed in
+                done = self._pool.map(_run, tasks, chunksize=1)
+            yield from done
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise SiteFault(
+                "a rollout process died",
+                subject=self._site,
+                remedy="Look for a crash of the simulator or a lack of memory; finished tries are kept, so repeat.",
+            ) from error
 
 
 class _Hand:

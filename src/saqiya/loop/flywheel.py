@@ -96,9 +96,10 @@ class Flywheel:
         task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
         text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
         root = Path(path)
-        Workspace.create(root, site="local", clock=time.time_ns, entropy=secrets.token_bytes).close()  # noqa: TID251
-        if not (root / FILE_NAME).exists():
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / FILE_NAME).exists():  # before the folder is a workspace: a crash in between leaves none
             (root / FILE_NAME).write_text(text, encoding="utf-8")
+        Workspace.create(root, site="local", clock=time.time_ns, entropy=secrets.token_bytes).close()  # noqa: TID251
         return cls(root)
 
     def __enter__(self) -> Self:

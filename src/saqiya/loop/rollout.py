@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,7 +30,7 @@ from saqiya.domain.contracts import (
 )
 from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import Author, EpisodeLog, Event, Stream
-from saqiya.errors import SiteFault
+from saqiya.errors import SaqiyaError, SiteFault
 
 __all__ = ["Control", "Try", "run_try", "steer"]
 
@@ -127,8 +127,7 @@ class _Driver:
     def start(self, roll: Roll) -> Step:
         if self.policy is not None:
             self.policy.reset(roll.start.seed)
-        step: Step = self._timed("simulation", self.site.reset, roll.start)
-        self._check(step)
+        step = self._ask_site(self.site.reset, roll.start)
         self.pen.see(step, self.seen)
         return step
 
@@ -165,8 +164,9 @@ class _Driver:
         executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
         self.pen.rows["action/executed"].append((step.t_ns, executed))
         self.pen.rows["author"].append((step.t_ns, int(author is Author.OPERATOR)))
-        after: Step = self._timed("simulation", self.site.step, executed)
-        self._check(after)
+        after = self._ask_site(self.site.step, executed)
+        if after.t_ns <= step.t_ns:
+            raise self._fault(f"its clock went from {step.t_ns} to {after.t_ns} ns in a step")
         self.pen.see(after, self.seen)
         return after
 
@@ -187,15 +187,28 @@ class _Driver:
         finally:
             self.seconds[kind] += time.perf_counter() - began
 
-    def _check(self, step: Step) -> None:
+    def _ask_site(self, call: Callable[[Any], Step], argument: object) -> Step:
+        try:
+            step: Step = self._timed("simulation", call, argument)
+        except SaqiyaError:
+            raise
+        except Exception as error:
+            raise self._fault(f"failed: {type(error).__name__}: {error}") from error
+        for name, width in self.site.spec.observation.items():
+            if name not in step.observation or step.observation[name].shape != (width,):
+                raise self._fault(f"{name} is not {width} numbers at {step.t_ns} ns")
         for values in (step.observation, step.signals):
             for name, value in values.items():
                 if not math.isfinite(value.sum()):  # a sum is finite unless a part is not, and ten times quicker
-                    raise SiteFault(
-                        f"{name} is not finite at {step.t_ns} ns",
-                        subject=self.site.spec.name,
-                        remedy="Look at the site's sensors or simulator; the tries before this one are stored.",
-                    )
+                    raise self._fault(f"{name} is not finite at {step.t_ns} ns")
+        return step
+
+    def _fault(self, what: str) -> SiteFault:
+        return SiteFault(
+            what,
+            subject=self.site.spec.name,
+            remedy="Look at the site's sensors or simulator; the other tries are stored.",
+        )
 
 
 def run_try(
@@ -214,7 +227,8 @@ def run_try(
         facts: goes into the log's metadata (policy id, site, task ...).
 
     Raises:
-        SiteFault: the site returned a value that is not finite, or nobody was there to act.
+        SiteFault: the site failed, or returned a wrong shape, a value that is not finite or a clock that does not
+            go on; or nobody was there to act.
     """
     began = time.perf_counter()
     driver = _Driver(site, policy, operator)

@@ -7,10 +7,11 @@ lock launches DBOS: a second process with the same executor id was seen to run a
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from typing import TYPE_CHECKING
 
 from saqiya.domain.nouns import Turn
-from saqiya.errors import Corrupt
+from saqiya.errors import Corrupt, SaqiyaError, StorageFull
 from saqiya.loop import turn as order
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Durable:
         """Launch DBOS; a turn that a crash left pending begins to run again at once."""
         from dbos import DBOS, DBOSConfig
         from dbos._serialization import DBOSPortableJSON  # JSON, because the default is pickle
+        from sqlalchemy.exc import DBAPIError
 
         self._wheel = wheel
         self._left: int | None = wheel.number  # before launching: a turn left pending may be over in a moment
@@ -55,7 +57,11 @@ class Durable:
             return number
 
         self._workflow = workflow
-        DBOS.launch()
+        try:
+            DBOS.launch()
+        except DBAPIError as error:
+            self.close()
+            raise _trouble(error, wheel.number) from error
 
     def turn(self) -> Turn:
         """Run the turn under way to its end.
@@ -78,11 +84,7 @@ class Durable:
         except Exception as error:
             if self._faults:
                 raise self._faults.pop() from None
-            raise Corrupt(
-                f"the workflow failed: {error}",
-                subject=f"turn {number}",
-                remedy="Delete derived/workflow.sqlite (nothing is lost with it) and run saqiya turn again.",
-            ) from error
+            raise _trouble(error, number) from error
         return self._finished(number)
 
     def close(self) -> None:
@@ -102,6 +104,22 @@ class Durable:
         except BaseException as error:
             self._faults.append(error)
             raise RuntimeError(name) from error
+
+
+def _trouble(error: Exception, number: int) -> SaqiyaError:
+    """Say what became of the workflow state; the nouns are not touched by it."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}:
+        return StorageFull(
+            "no room to note which step was reached",
+            subject=f"turn {number}",
+            remedy="Free some space and run saqiya turn again; what was stored before stays.",
+        )
+    return Corrupt(
+        f"the workflow state cannot be used: {error}",
+        subject=f"turn {number}",
+        remedy="Delete derived/ (nothing is lost with it) and run saqiya turn again.",
+    )
 
 
 def _interrupted(number: int) -> WorkflowHandle[int] | None:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+BROKEN = '''
+import os, signal
+import numpy as np
+from saqiya.sites.tiny import Tiny
+
+class Broken(Tiny):
+    """The tiny site with a fault in the fifth step of every try whose seed is a multiple of 3."""
+
+    def reset(self, start):
+        self.bad = start.seed % 3 == 0
+        return super().reset(start)
+
+    def step(self, action):
+        step = super().step(action)
+        return self.fail(step) if self.bad and step.t_ns == 250_000_000 else step
+
+class Nan(Broken):
+    def fail(self, step):
+        return type(step)(**{**vars(step), "observation": {**step.observation, "puck": np.full(2, np.nan)}})
+
+class Dies(Broken):
+    def fail(self, step):
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+@pytest.fixture
+def broken_sites(tmp_path, monkeypatch):
+    """Install a package with broken sites, registered as anybody's are, where this process and its crew find it."""
+    folder = tmp_path / "site-packages"
+    info = folder / "broken_sites-1.dist-info"
+    info.mkdir(parents=True)
+    (folder / "broken_sites.py").write_text(textwrap.dedent(BROKEN))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-sites\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[saqiya.sites]\nnan = broken_sites:Nan\ndies = broken_sites:Dies\n")
+    monkeypatch.syspath_prepend(folder)
