@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -52,7 +52,8 @@ class Objects:
         Every file is fsynced, then renamed, then every folder that got a name is fsynced: the same promise as `put`,
         because no rename comes before its own fsync and nothing is returned before the last folder's. It is cheaper
         because the fsyncs run side by side, and a journalling file system answers those that wait with one commit.
-        (`os.sync` would do too, but it also waits for whatever else the machine has to write.)
+        `syncfs` would do too and was measured: a fifth quicker at rest, but it also waits for whatever else that file
+        system has to write (0.6 s once), and not every file system reports its failed writes.
 
         Raises:
             StorageFull: no room; objects already under their final names stay as unreferenced whole objects.
@@ -89,7 +90,8 @@ class Objects:
                     digest = hasher.hexdigest()
                     if not self._holds(digest, size):
                         os.fsync(handle)
-                        self._name(temporary, digest)
+                        self._make_folders([digest])
+                        temporary.replace(self._at(digest))
                 finally:
                     os.close(handle)
             finally:
@@ -164,12 +166,13 @@ class Objects:
     def _temporary(self) -> Path:
         return self.incoming / f"{os.getpid()}-{next(_serial)}"
 
-    def _name(self, temporary: Path, digest: str) -> None:
-        path = self._at(digest)
-        if not path.parent.is_dir():
-            path.parent.mkdir(exist_ok=True)
+    def _make_folders(self, digests: Iterable[str]) -> None:
+        """Make the folders that are missing, and sync their names once for all of them."""
+        missing = [folder for folder in {self._at(digest).parent for digest in digests} if not folder.is_dir()]
+        for folder in missing:
+            folder.mkdir(exist_ok=True)
+        if missing:
             sync_folder(self.root)
-        temporary.replace(path)
 
     def _write(self, fresh: dict[str, bytes], pool: ThreadPoolExecutor) -> None:
         opened: list[tuple[str, Path, int]] = []
@@ -180,8 +183,9 @@ class Objects:
                 opened.append((digest, temporary, handle))
                 write_all(handle, data)
             list(pool.map(os.fsync, [handle for _, _, handle in opened]))
+            self._make_folders(fresh)
             for digest, temporary, _ in opened:
-                self._name(temporary, digest)
+                temporary.replace(self._at(digest))
         finally:
             for _, temporary, handle in opened:
                 os.close(handle)
