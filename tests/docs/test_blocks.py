@@ -69,7 +69,7 @@ def elsewhere(tmp_path):
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # noqa: TID251 - tests only
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {
         "PATH": path,
         "HOME": str(folder),

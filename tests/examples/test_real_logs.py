@@ -10,7 +10,7 @@ import pytest
 from saqiya.loop.report_logs import LogsReport, report_logs
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("SAQIYA_SHARED_DATA", ROOT.parent / "shared" / "data"))  # noqa: TID251 - tests only
+DATA = Path(os.environ.get("SAQIYA_SHARED_DATA", ROOT.parent / "shared" / "data"))
 HIRO = (DATA / "hiro-snap-success", DATA / "hiro-snap-error")
 ROBOSUITE = DATA / "robosuite-human-hdf5"
 NOW_NS = 1_780_000_000_000_000_000
