@@ -48,7 +48,9 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
     yield at_most("demo.first_policy.median.at_most", _median(first), 0.60, command=COMMAND)
     yield at_least("demo.last_policy.median", _median(last), 0.90, command=COMMAND)
     yield at_most("demo.seconds.slowest", Measured(max(took), min(took), max(took), len(took)), 300.0, command=COMMAND)
-    yield at_least("demo.poison_rejected", _median(refused), 1.0, command=COMMAND)
+    interval = clopper_pearson(int(sum(refused)), len(refused))
+    share = Measured(sum(refused) / len(refused), interval.low, interval.high, len(refused))
+    yield at_least("demo.poison_rejected.share", share, 1.0, command=COMMAND)
 
 
 def _one(folder: Path, seed: int, fresh_n: int) -> tuple[tuple[int, int], float, bool]:

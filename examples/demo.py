@@ -66,10 +66,12 @@ def turn_until_rest(folder: Path, *, quiet: bool = False) -> None:
                 say(f"turn {figures['turn']}: {figures['decision']}, success {success_text(figures['success'])}")
 
 
-def refuse_poison(folder: Path, *, count: int = 20, quiet: bool = False) -> None:
-    """Show one refusal: a candidate from a mix with a recording fault."""
+def refuse_poison(folder: Path, *, quiet: bool = False) -> None:
+    """Show one refusal: a candidate from a mix of which half has a recording fault."""
     with Flywheel(folder, progress=Live(quiet=quiet)) as wheel:
-        decision = drill(wheel, count=count)
+        champion = wheel.champion()
+        trained_on = wheel.training_episodes(champion[0]) if champion else []
+        decision = drill(wheel, count=len(trained_on))
         if not quiet:
             say(f"poisoned candidate: {decision.decision}\n  {decision.reasons[0]}")
 
