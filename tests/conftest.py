@@ -10,11 +10,11 @@ import pytest
 SMALL = """
 [train.settings]
 members = 3
-features = 64
+features = 128
 [bootstrap]
-demonstrations = 10
+demonstrations = 12
 smoke = 4
-region = 0.4
+region = 0.8
 [deploy]
 rollouts = 16
 [correct]

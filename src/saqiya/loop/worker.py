@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from saqiya.domain.nouns import Turn
@@ -15,8 +17,6 @@ from saqiya.errors import Corrupt, SaqiyaError, StorageFull
 from saqiya.loop import turn as order
 
 if TYPE_CHECKING:
-    from dbos import WorkflowHandle
-
     from saqiya.loop.flywheel import Flywheel
 
 __all__ = ["Durable"]
@@ -37,6 +37,7 @@ class Durable:
         self._wheel = wheel
         self._left: int | None = wheel.number  # before launching: a turn left pending may be over in a moment
         self._faults: list[BaseException] = []
+        self._ended: dict[int, threading.Event] = defaultdict(threading.Event)
         config: DBOSConfig = {
             "name": "saqiya",
             "system_database_url": f"sqlite:///{wheel.store.derived / 'workflow.sqlite'}",
@@ -52,8 +53,11 @@ class Durable:
         @DBOS.workflow(name=WORKFLOW)
         def workflow(number: int) -> int:
             # A workflow left over from a turn that the nouns say is finished has nothing to do.
-            for name, action in order.steps(wheel) if number == wheel.number else ():
-                DBOS.run_step({"name": name}, self._step, name, action)
+            try:
+                for name, action in order.steps(wheel) if number == wheel.number else ():
+                    DBOS.run_step({"name": name}, self._step, name, action)
+            finally:
+                self._ended[number].set()
             return number
 
         self._workflow = workflow
@@ -69,23 +73,14 @@ class Durable:
         Raises:
             SaqiyaError: whatever a step raised; the turn stays under way and can be called again.
         """
-        from dbos import DBOS, SetWorkflowID
-
-        number, self._left = self._wheel.number if self._left is None else self._left, None
-        handle = _interrupted(number)
-        if handle is None and number < self._wheel.number:
-            return self._finished(number)
-        if handle is None:
+        left, self._left = self._left, None
+        number = self._wheel.number if left is None else left
+        if left is not None:
+            self._await_recovered(number)
+        if number == self._wheel.number:
             order.steps(self._wheel)
-            with SetWorkflowID(f"turn-{number}-{secrets.token_hex(4)}"):
-                handle = DBOS.start_workflow(self._workflow, number)
-        try:
-            handle.get_result()
-        except Exception as error:
-            if self._faults:
-                raise self._faults.pop() from None
-            raise _trouble(error, number) from error
-        return self._finished(number)
+            self._run(number)
+        return self._wheel.store.catalog.get(f"turn-{number}/turn", Turn)
 
     def close(self) -> None:
         """Stop DBOS."""
@@ -93,8 +88,30 @@ class Durable:
 
         DBOS.destroy(destroy_registry=True)
 
-    def _finished(self, number: int) -> Turn:
-        return self._wheel.store.catalog.get(f"turn-{number}/turn", Turn)
+    def _await_recovered(self, number: int) -> None:
+        """Wait for the workflow that a crash left pending, if there is one: launching DBOS has set it going again.
+
+        Its own end is waited for, not its status: when the disk is full the status says "pending" for ever.
+        """
+        while _pending(number) and not self._ended[number].wait(0.1):
+            continue
+        if self._faults:
+            raise self._faults.pop()
+
+    def _run(self, number: int) -> None:
+        from dbos import DBOS, SetWorkflowID
+
+        try:
+            for stale in _pending(
+                number
+            ):  # its end could not be noted; recovered beside the new one it would run twice
+                DBOS.cancel_workflow(stale)
+            with SetWorkflowID(f"turn-{number}-{secrets.token_hex(4)}"):
+                DBOS.start_workflow(self._workflow, number).get_result()
+        except Exception as error:
+            if self._faults:
+                raise self._faults.pop() from None
+            raise _trouble(error, number) from error
 
     def _step(self, name: str, action: order.Action) -> None:
         """Run one step; its error is kept here whole, because DBOS would store and bring back only its text."""
@@ -122,11 +139,8 @@ def _trouble(error: Exception, number: int) -> SaqiyaError:
     )
 
 
-def _interrupted(number: int) -> WorkflowHandle[int] | None:
-    """Find the workflow of this turn that a crash left pending; launching DBOS has already set it going again."""
+def _pending(number: int) -> list[str]:
     from dbos import DBOS
 
-    for status in DBOS.list_workflows(status=_PENDING, name=WORKFLOW):
-        if status.workflow_id.startswith(f"turn-{number}-"):
-            return DBOS.retrieve_workflow(status.workflow_id)
-    return None
+    found = [one.workflow_id for one in DBOS.list_workflows(status=_PENDING, name=WORKFLOW)]
+    return [one for one in found if one.startswith(f"turn-{number}-")]
