@@ -27,7 +27,7 @@ from saqiya.loop.flywheel import Flywheel
 pytestmark = pytest.mark.slow
 
 TURNS = 3
-TIMES = {"cycle_s", "own_share", "seconds"}
+TIMES = {"cycle_s", "own_share", "busy_share", "seconds"}
 SETTINGS = """
 [train.settings]
 members = 3
@@ -185,7 +185,7 @@ def story(root: Path) -> dict[str, object]:
 
 
 def _told(payload: str) -> str:
-    text = re.sub(r'"(time_ns|cycle_s|own_share)":[-0-9.e]+', "", payload)
+    text = re.sub(r'"(time_ns|cycle_s|own_share|busy_share)":[-0-9.e]+', "", payload)
     return re.sub(r'"seconds":\{[^}]*\}', "", text)
 
 

@@ -7,7 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["Account"]
+__all__ = ["OWN", "WAITING", "Account"]
+
+OWN = "own"
+WAITING = "waiting"
 
 
 class Account:
@@ -19,41 +22,58 @@ class Account:
 
     def __init__(self) -> None:
         """Start counting now; the time goes to "own" until somebody says otherwise."""
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._here: dict[str, float] = defaultdict(float)
+        self._crew: dict[str, float] = defaultdict(float)
         self._began = time.perf_counter()
-        self._elsewhere = 0.0
+        self._booked = 0.0
 
     @contextmanager
     def spent(self, kind: str) -> Iterator[None]:
-        """Book the block's time under `kind` ("optimiser", "rendering", "waiting" ...)."""
-        began = time.perf_counter()
+        """Book the block's time under `kind` ("optimiser", "waiting" ...); an inner block keeps its own."""
+        began, outside, self._booked = time.perf_counter(), self._booked, 0.0
         try:
             yield
         finally:
             took = time.perf_counter() - began
-            self._seconds[kind] += took
-            self._elsewhere += took
+            self._here[kind] += took - self._booked
+            self._booked = outside + took
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Add what a rollout process reports; in this process's own time it was waiting."""
         for kind, took in seconds.items():
-            self._seconds[kind] += took
+            self._crew[kind] += took
 
     def here(self, seconds: Mapping[str, float]) -> None:
         """Move what a rollout in this very process took, "own" aside, from this process's own time to its kind."""
         for kind, took in seconds.items():
-            if kind != "own":
-                self._seconds[kind] += took
-                self._elsewhere += took
+            if kind != OWN:
+                self._here[kind] += took
+                self._booked += took
 
     def seconds(self) -> dict[str, float]:
-        """Return the seconds by kind so far."""
-        made = dict(self._seconds)
-        made["own"] = made.get("own", 0.0) + time.perf_counter() - self._began - self._elsewhere
-        return made
+        """Return the seconds by kind so far, of all processes together."""
+        made = defaultdict(float, self._here)
+        made[OWN] += time.perf_counter() - self._began - self._booked
+        for kind, took in self._crew.items():
+            made[kind] += took
+        return dict(made)
 
-    def own_share(self) -> float:
-        """Return Saqiya's share of all busy seconds, waiting left out."""
+    def own_share(self, workers: int) -> float:
+        """Return Saqiya's share of the wall time since the beginning: all of it that the work itself did not need.
+
+        The work needs its seconds in this process, and those of `workers` rollout processes as if they shared theirs
+        without a gap. What is left is ours: our own work, and also every moment in which nothing went on because a
+        process waited for another. This is the strict reading: whatever Saqiya costs a team, they wait for it here.
+        On a machine with fewer free cores than processes, our work slows the work beside it and hides in its seconds;
+        `busy_share` shows that, and with `workers` 0 both are the same.
+        """
+        wall = time.perf_counter() - self._began
+        needed = sum(took for kind, took in self._here.items() if kind not in {OWN, WAITING})
+        needed += sum(took for kind, took in self._crew.items() if kind != OWN) / max(1, workers)
+        return max(0.0, 1.0 - needed / wall) if wall else 0.0
+
+    def busy_share(self) -> float:
+        """Return Saqiya's share of what all processes did together, waiting left out: what it costs in work."""
         seconds = self.seconds()
-        busy = sum(took for kind, took in seconds.items() if kind != "waiting")
-        return seconds["own"] / busy if busy else 0.0
+        busy = sum(took for kind, took in seconds.items() if kind != WAITING)
+        return seconds[OWN] / busy if busy else 0.0

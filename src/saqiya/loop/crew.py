@@ -10,10 +10,11 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +104,7 @@ class Crew:
                 self._workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_enlist,
-                initargs=(self._site,),
+                initargs=(self._site, time.perf_counter()),
             )
         try:
             with _main_unseen():  # processes start as tasks are handed in
@@ -127,8 +128,22 @@ class _Hand:
         self.site: Site = plugins.load("saqiya.sites", site)()
         self._format = McapFormat()
         self._policies: dict[Path, RunnablePolicy] = {}
+        self._started_s = 0.0
+
+    def started(self, began_s: float) -> None:
+        """Note that this process was asked for at `began_s`; its first report says how long it took to be ready."""
+        self._started_s = time.perf_counter() - began_s  # one clock for all processes of a machine
 
     def run(self, task: Task) -> Ran:
+        """Run a task and report it; "own" are the seconds that were neither the site's nor anybody's who acted."""
+        began = time.perf_counter()
+        ran = self._run(task)
+        seconds = {**ran.seconds, "own": time.perf_counter() - began - sum(ran.seconds.values())}
+        if self._started_s:
+            seconds["start-up"], self._started_s = self._started_s, 0.0
+        return replace(ran, seconds=seconds)
+
+    def _run(self, task: Task) -> Ran:
         roll = task.roll
         policy = self._load(task.policy) if task.policy else None
         operator = None
@@ -176,7 +191,7 @@ def _main_unseen() -> Iterator[None]:
 _hand: _Hand | None = None
 
 
-def _enlist(site: str) -> None:
+def _enlist(site: str, began_s: float) -> None:
     """Set up a process: one numeric thread, one site, and no life without its parent."""
     global _hand  # noqa: PLW0603 - a pool's initializer has no other place to leave things
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -187,6 +202,7 @@ def _enlist(site: str) -> None:
         # A killed parent leaves its pool waiting for ever: the queue's other end is held by the siblings.
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
     _hand = _Hand(site)
+    _hand.started(began_s)
 
 
 def _run(task: Task) -> Ran:

@@ -70,7 +70,8 @@ def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment
         "pairs": evaluation.pairs if evaluation else 0,
         "alpha_spent": round(decision.alpha_spent, 6),
         "cycle_s": round(wheel.turn_seconds(), 2),
-        "own_share": round(wheel.account.own_share(), 4),
+        "own_share": round(wheel.account.own_share(wheel.config.run.workers), 4),
+        "busy_share": round(wheel.account.busy_share(), 4),
         "seconds": {kind: round(took, 2) for kind, took in sorted(seconds.items())},
     }
     earlier = [dict(turn.figures) for turn in catalog.all(Turn) if turn.scope == wheel.scope]

@@ -337,17 +337,17 @@ class Flywheel:
     def train(self, dataset: DatasetVersion, *, key: str | None = None) -> Policy:
         """Train the candidate of this turn on a dataset version."""
         config = self.config.train
-        with self.account.spent("optimiser"):
-            return train.run(
-                self.store,
-                dataset,
-                trainer=config.trainer,
-                spec=self.policy_spec(),
-                settings=config.settings,
-                seed=draws.seed(self.config.run.seed, "train", self.number, 0),
-                progress=self.progress,
-                key=key or self.key("policy"),
-            )
+        return train.run(
+            self.store,
+            dataset,
+            trainer=config.trainer,
+            spec=self.policy_spec(),
+            settings=config.settings,
+            seed=draws.seed(self.config.run.seed, "train", self.number, 0),
+            progress=self.progress,
+            spent=self.account.spent,
+            key=key or self.key("policy"),
+        )
 
     def evaluate(self, candidate: Policy, *, key: str | None = None, purpose: str = "evaluate") -> GateDecision:
         """Let the gate decide about a candidate; the first policy of a scope goes through as INITIAL."""

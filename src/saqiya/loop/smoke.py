@@ -41,7 +41,9 @@ def smoke(wheel: Flywheel, request: CorrectionRequest) -> None:
     short = {"steps": min(STEPS, config.settings["steps"])} if "steps" in config.settings else {}
     with wheel.account.spent("optimiser"):
         trained = trainer.fit(lessons, spec, settings={**config.settings, **short}, seed=0, progress=wheel.progress)
-    error, rival = _errors(trainer.load(trained.spec, trained.tensors), lessons, spec)
+    policy = trainer.load(trained.spec, trained.tensors)
+    with wheel.account.spent("inference"):
+        error, rival = _errors(policy, lessons, spec)
     if not error < rival:
         raise GuardRefusal(
             f"after a short training the policy errs by {error:.3g}, always answering the mean action by {rival:.3g}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -27,14 +28,20 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     settings: Mapping[str, float],
     seed: int,
     progress: Progress,
+    spent: Callable[[str], AbstractContextManager[None]],
     key: str,
 ) -> Policy:
-    """Train a policy from scratch on `dataset` and store it under `key`; a policy already there is returned."""
+    """Train a policy from scratch on `dataset` and store it under `key`; a policy already there is returned.
+
+    The time of the trainer itself is booked with `spent("optimiser")`.
+    """
     known = store.catalog.by_key("policy", key)
     if known is not None:
         return store.catalog.get(known.id, Policy)
     teacher: Trainer = plugins.load("saqiya.trainers", trainer)()
-    trained = teacher.fit(lessons(store, dataset, spec), spec, settings=settings, seed=seed, progress=progress)
+    taught = lessons(store, dataset, spec)
+    with spent("optimiser"):
+        trained = teacher.fit(taught, spec, settings=settings, seed=seed, progress=progress)
     policy = Policy(
         id=store.catalog.new_id("policy"),
         name=key,
