@@ -14,7 +14,7 @@ features = 128
 [bootstrap]
 demonstrations = 12
 smoke = 4
-region = 0.8
+region = 0.5
 [deploy]
 rollouts = 16
 [correct]

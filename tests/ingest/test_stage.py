@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from saqiya.domain.nouns import Alias, Episode, Policy, Recording, Rejection
+from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.formats.mcap import McapFormat
+from saqiya.loop.flywheel import Flywheel
+
+
+@pytest.fixture
+def wheel(fresh, new_wheel):
+    with Flywheel(new_wheel(fresh / "wheel")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def logs(fresh):
+    folder = fresh / "logs"
+    folder.mkdir()
+    return folder
+
+
+def log(path, seed, *, rows=40, **metadata):
+    rng = np.random.default_rng(seed)
+    t_ns = np.arange(rows, dtype=np.int64) * 50_000_000
+    streams = {
+        "observation/q": Stream(t_ns, rng.normal(size=(rows, 3))),
+        "action/executed": Stream(t_ns, rng.normal(size=(rows, 2))),
+    }
+    McapFormat().write(EpisodeLog(path.stem, streams, (), metadata), path)
+    return path
+
+
+def as_hdf5(mcap, path):
+    (read,) = McapFormat().read(mcap)
+    with h5py.File(path, "w") as file:
+        file["data/demo_0/obs/q"] = read.streams["observation/q"].values
+        file["data/demo_0/actions"] = read.streams["action/executed"].values
+    return path
+
+
+def counts(wheel):
+    return wheel.store.catalog.count()
+
+
+def test_a_log_becomes_recording_episode_and_claim(wheel, logs):
+    log(logs / "run.mcap", 1, outcome="success", task="carry", operator="op-1")
+    (episode,) = wheel.ingest([logs]).episodes
+    assert (episode.task, episode.operator, episode.steps) == ("carry", "op-1", 40)
+    assert counts(wheel) == {"episode": 1, "outcome_claim": 1, "recording": 1}
+    recording = wheel.store.catalog.get(episode.recordings[0], Recording)
+    assert recording.digest == recording.object
+    assert recording.size_bytes == (logs / "run.mcap").stat().st_size
+
+
+def test_a_log_that_says_nothing_of_its_outcome_makes_no_claim(wheel, logs):
+    log(logs / "run.mcap", 1)
+    wheel.ingest([logs])
+    assert counts(wheel) == {"episode": 1, "recording": 1}
+
+
+def test_bad_files_become_rejections_that_say_why_and_the_good_go_on(wheel, logs):
+    good = log(logs / "a.mcap", 1).read_bytes()
+    log(logs / "z.mcap", 2)
+    (logs / "empty.mcap").touch()
+    (logs / "cut.mcap").write_bytes(good[: len(good) // 2])
+    (logs / "corrupt.mcap").write_bytes(good[:200] + bytes(100) + good[300:])
+    (logs / "foreign.bin").write_bytes(b"\x00\x01 nobody knows")
+    (logs / "foreign.hdf5").write_bytes(b"not hdf5 at all")
+    (logs / "notes.md").write_text("a document")
+    found = wheel.ingest([logs, logs / "missing.mcap"])
+    assert (len(found.episodes), found.ignored) == (2, 1)
+    said = {item.name.rsplit("/", 1)[-1]: item for item in found.rejections}
+    assert set(said) == {"empty.mcap", "cut.mcap", "corrupt.mcap", "foreign.bin", "foreign.hdf5", "missing.mcap"}
+    assert all(item.reason and item.remedy and item.digest for item in said.values())
+    assert "empty" in said["empty.mcap"].reason
+    assert "truncated" in said["cut.mcap"].reason
+    assert "saqiya record recover" in said["cut.mcap"].remedy
+    assert "no known format" in said["foreign.bin"].reason
+    assert wheel.verify().lies == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [({"source": "dream"}, "its source is 'dream'"), ({"start": {"seed": "soon"}}, "its start is no seed")],
+)
+def test_a_log_that_says_nonsense_of_itself_is_rejected_with_the_words_it_may_say(wheel, logs, facts, said):
+    log(logs / "bad.mcap", 1, **facts)
+    log(logs / "good.mcap", 2)
+    found = wheel.ingest([logs])
+    assert len(found.episodes) == 1
+    assert said in found.rejections[0].reason
+    assert found.rejections[0].remedy
+
+
+def test_ingesting_twice_changes_nothing(wheel, logs):
+    as_hdf5(log(logs / "run.mcap", 1), logs / "run.hdf5")
+    log(logs / "other.mcap", 2, outcome="failure")
+    (logs / "empty.mcap").touch()
+    first = wheel.ingest([logs])
+    before = counts(wheel)
+    again = wheel.ingest([logs])
+    assert counts(wheel) == before
+    assert [one.id for one in again.rejections] == [one.id for one in first.rejections]
+    assert {one.id for one in again.aliases} == {one.id for one in first.aliases}
+
+
+def test_the_same_try_in_two_formats_is_one_episode_with_an_alias(wheel, logs):
+    mcap = log(logs / "run.mcap", 1)
+    hdf5 = as_hdf5(mcap, logs / "copy.hdf5")
+    (episode,) = wheel.ingest([mcap]).episodes
+    found = wheel.ingest([hdf5])
+    assert found.episodes == ()
+    (alias,) = found.aliases
+    assert alias.episode == episode.id
+    assert wheel.store.catalog.get(alias.recording, Recording).format == "hdf5"
+    assert (counts(wheel)["episode"], counts(wheel)["alias"]) == (1, 1)
+    assert wheel.store.catalog.referring(episode.id, Alias) == [alias]
+
+
+def test_the_same_bytes_under_another_name_are_one_recording(wheel, logs):
+    raw = log(logs / "run.mcap", 1).read_bytes()
+    (logs / "copy.mcap").write_bytes(raw)
+    wheel.ingest([logs])
+    assert counts(wheel) == {"episode": 1, "recording": 1}
+
+
+def test_a_linked_log_stays_where_it_lies_and_is_known_by_place_size_and_hash(wheel, logs):
+    path = log(logs / "run.mcap", 1)
+    (episode,) = wheel.ingest([path], link=True).episodes
+    recording = wheel.store.catalog.get(episode.recordings[0], Recording)
+    assert recording.object is None
+    assert (recording.location, recording.size_bytes) == (str(path), path.stat().st_size)
+    assert not wheel.store.objects.has(recording.digest)
+    path.unlink()
+    assert wheel.store.streams(episode)["observation/q"].values.shape == (40, 3)
+    assert wheel.verify().lies == ()
+
+
+def test_what_the_user_says_fills_in_and_what_the_log_says_wins(wheel, logs):
+    log(logs / "run.mcap", 1, task="carry")
+    (episode,) = wheel.ingest([logs], facts={"task": "stack", "operator": "op-2"}).episodes
+    assert (episode.task, episode.operator) == ("carry", "op-2")
+
+
+def test_a_policy_that_is_registered_is_linked_and_another_stays_a_name(wheel, logs):
+    policy = wheel.register("v14", declared={"trained": "elsewhere"})
+    log(logs / "a.mcap", 1, policy="v14")
+    log(logs / "b.mcap", 2, policy="v99")
+    known, unknown = wheel.ingest([logs]).episodes
+    assert (known.policy, known.policy_name) == (policy.id, "")
+    assert (unknown.policy, unknown.policy_name) == (None, "v99")
+    assert wheel.store.catalog.all(Policy) == [policy]
+
+
+def test_rejected_files_are_facts_that_stay(wheel, logs):
+    (logs / "empty.mcap").touch()
+    wheel.ingest([logs])
+    (rejection,) = wheel.store.catalog.all(Rejection)
+    assert rejection.name.endswith("empty.mcap")
+    assert wheel.store.catalog.all(Episode) == []
