@@ -33,7 +33,7 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -q tests/architecture
 
 docs: $(STAMP)
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -n $(JOBS) tests/docs
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
