@@ -17,9 +17,9 @@ from saqiya.stores.workspace import Workspace
 workspace = Workspace.open(Path(sys.argv[1]), clock=lambda: 1_700_000_000_000_000_000, entropy=os.urandom)
 with workspace.lock("scope"):
     if os.fork() == 0:
+        print("held", flush=True)  # the child says it: only once it runs has it let go of what it inherited
         time.sleep(30)
         os._exit(0)
-    print("held", flush=True)
     sys.stdin.readline()
 """
 
