@@ -37,13 +37,13 @@ demonstrations = 12
 smoke = 6
 region = 0.4
 [deploy]
-rollouts = 24
+rollouts = 20
 [correct]
 per_turn = 8
 [evaluate]
 worked = 10
 [gate]
-n_max = 40
+n_max = 20
 [stop]
 target = 1.0
 turns_without_gain = 9
@@ -248,5 +248,5 @@ def test_nothing_is_lost_when_the_workflow_state_goes_too(nursery, undisturbed, 
 
 
 def test_a_crew_dies_with_its_wheel_and_the_next_one_goes_on(nursery, undisturbed, room):
-    killer = survive(nursery, undisturbed, room, name="crew", kills=10, share=1.2, alone=0.5, workers=2)
+    killer = survive(nursery, undisturbed, room, name="crew", kills=10, share=1.0, alone=0.5, workers=2)
     assert killer.orphans > 0

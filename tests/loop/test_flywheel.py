@@ -184,3 +184,11 @@ def test_making_a_workspace_twice_is_refused_and_changes_nothing(turned):
     with pytest.raises(UsageError, match="already"):
         Flywheel.init(turned, site="tiny")
     assert (turned / "saqiya.toml").read_text() == before
+
+
+def test_a_folder_whose_making_was_cut_off_can_be_made_into_a_workspace(fresh):
+    Flywheel.init(fresh / "wheel", site="tiny", trainer="ridge").close()
+    (fresh / "wheel" / "workspace.json").unlink()
+    with Flywheel.init(fresh / "wheel", site="tiny", trainer="ridge") as wheel:
+        assert wheel.config.train.trainer == "ridge"
+        assert wheel.number == 0
