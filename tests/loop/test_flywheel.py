@@ -192,3 +192,10 @@ def test_a_folder_whose_making_was_cut_off_can_be_made_into_a_workspace(fresh):
     with Flywheel.init(fresh / "wheel", site="tiny", trainer="ridge") as wheel:
         assert wheel.config.train.trainer == "ridge"
         assert wheel.number == 0
+
+
+def test_another_task_in_a_turned_workspace_is_refused(turned):
+    config = turned / "saqiya.toml"
+    config.write_text(config.read_text().replace('criterion = "', 'criterion = "another-'))
+    with Flywheel(turned) as wheel, pytest.raises(ConfigError, match="has turned for"):
+        wheel.turn()

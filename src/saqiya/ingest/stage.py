@@ -207,11 +207,13 @@ def _commit(store: Workspace, parcels: Sequence[_Parcel], clock: Callable[[], in
 
 
 def _policies(store: Workspace, names: set[str]) -> dict[str, Policy]:
-    """Find the policies that logs name, by id or key; a name that is not registered stays a name."""
-    found = {}
-    for name in names - {""}:
+    """Find the policies that logs name, by whole id or key; a name that is not registered stays a name."""
+    found = store.catalog.by_keys(Policy, sorted(names - {""}))
+    for name in names - {""} - set(found):
         with contextlib.suppress(UnknownId):
-            found[name] = store.catalog.get(name, Policy)
+            policy = store.catalog.get(name, Policy)
+            if policy.id == name:  # `get` also takes a part of an id, which a name in a log may be by chance
+                found[name] = policy
     return found
 
 

@@ -37,7 +37,7 @@ from saqiya.domain.nouns import (
     Turn,
 )
 from saqiya.domain.streams import Start
-from saqiya.errors import GuardRefusal
+from saqiya.errors import ConfigError, GuardRefusal
 from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
@@ -123,8 +123,21 @@ class Flywheel:
 
     @cached_property
     def config(self) -> Config:
-        """The workspace's saqiya.toml, read once."""
-        return read_config(self.store.root / FILE_NAME)
+        """The workspace's saqiya.toml, read once.
+
+        Raises:
+            ConfigError: it is wrong, or names another task than the one this workspace has turned for.
+        """
+        path = self.store.root / FILE_NAME
+        config = read_config(path)
+        for deployment in self.store.catalog.all(Deployment)[:1]:
+            if deployment.scope != config.task.scope:
+                raise ConfigError(
+                    f"[task] says {config.task.scope}, and this workspace has turned for {deployment.scope}",
+                    subject=str(path),
+                    remedy="Put it back, or make another workspace with saqiya init.",
+                )
+        return config
 
     @cached_property
     def site(self) -> Site:
@@ -271,6 +284,7 @@ class Flywheel:
             action_range=spec.action_high - spec.action_low,
             training=_starts(self.training_episodes(champion)),
             ranges=spec.factors,
+            spent=self.account.spent,
         )
 
     def triage(self) -> triage.Triaged:
