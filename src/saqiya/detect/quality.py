@@ -246,17 +246,18 @@ def _beside_stopwatch(
         return NOTHING, NOTHING, NOTHING  # no score at all, which is not the same as a useless one
     times = [np.array([min(episode.length_s, until_s) for episode in group]) for group in (failures, successes)]
     ahead, timed = _ahead(*peaks), _ahead(*times)
-    own, null = _area(ahead, draws, n), _area(timed, draws, n)
+    drawn, drawn_timed = draws.areas(ahead), draws.areas(timed)
+    own, null = _area(ahead, drawn, draws, n), _area(timed, drawn_timed, draws, n)
     value = float(ahead.mean() - timed.mean())
-    low, high = draws.interval(draws.areas(ahead) - draws.areas(timed))
+    low, high = draws.interval(drawn - drawn_timed)
     if own.low is not None and own.high is not None and low == high:
         low, high = own.low - float(timed.mean()), own.high - float(timed.mean())
     return own, null, Estimate(value, low, high, n)
 
 
-def _area(ahead: Vector, draws: _Draws, n: int) -> Estimate:
+def _area(ahead: Vector, drawn: Vector, draws: _Draws, n: int) -> Estimate:
     value = float(ahead.mean())
-    low, high = draws.interval(draws.areas(ahead))
+    low, high = draws.interval(drawn)
     if low == high and value in {0.0, 1.0}:
         trials = min(ahead.shape)
         exact = _share([value == 1.0] * trials, draws.level)

@@ -121,7 +121,7 @@ def _log_factorial(k: Ints) -> Floats:
     return _log_factorials()[k]
 
 
-def _log_choose(n: int, k: Ints) -> Floats:
+def _log_choose(n: int | Ints, k: Ints) -> Floats:
     table = _log_factorials()
     return np.asarray(table[n] - table[k] - table[n - k], dtype=np.float64)
 
@@ -180,6 +180,25 @@ def state_probabilities(arms: Arms, n: int, truth: tuple[float, float]) -> Float
     log_pmf = (special.xlogy(counts, truth[0]) - single)[:, None] + (special.xlogy(counts, truth[1]) - single)
     log_pmf += both_or_none[rest] + single[n]
     return np.asarray(np.where(counts[:, None] + counts <= n, np.exp(log_pmf), 0.0), dtype=np.float64)
+
+
+def chances(arms: Arms, states: tuple[Ints, Ints, Ints], truth: tuple[float, float]) -> Floats:
+    """Give the chance of single states, as `state_probabilities` gives that of all.
+
+    `states` holds of each the trials, the champion's count and the candidate's, and must be possible.
+    """
+    n, first, second = states
+    if arms is Arms.INDEPENDENT:
+        logs = [
+            _log_choose(n, counts) + special.xlogy(counts, p) + special.xlog1py(n - counts, -p)
+            for counts, p in zip((first, second), truth, strict=True)
+        ]
+        return np.asarray(np.exp(logs[0] + logs[1]), dtype=np.float64)
+    rest = n - first - second
+    log_pmf = _log_factorial(n) - _log_factorial(first) - _log_factorial(second) - _log_factorial(rest)
+    log_pmf += special.xlogy(first, truth[0]) + special.xlogy(second, truth[1])
+    log_pmf += special.xlogy(rest, max(1.0 - truth[0] - truth[1], 0.0))
+    return np.asarray(np.exp(log_pmf), dtype=np.float64)
 
 
 def z_scores(arms: Arms, n: int) -> Floats:

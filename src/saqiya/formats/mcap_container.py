@@ -7,6 +7,7 @@ side by side in each chunk; every other record is the library's own. Loaded late
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ CHUNK_BYTES = 768 * 1024
 
 _MESSAGE = struct.Struct("<BQHIQQ")  # opcode, length, channel, sequence, log time, publish time
 _MESSAGE_FIELDS = 22
+_SEQUENCE, _STAMPS = slice(11, 15), slice(15, 31)
 _INDEX = struct.Struct("<BQHI")  # opcode, length, channel, bytes of its rows
+_kept = threading.local()
 _INDEX_ROW = np.dtype([("t", "<u8"), ("offset", "<u8")])
 
 
@@ -90,22 +93,14 @@ def pack_rows(
     channel: int, t_ns: NDArray[np.int64], rows: NDArray[np.uint8], *, prefix: bytes, sequence: int = 0
 ) -> Block:
     """Pack rows uint8 (n, width), each behind `prefix`, as messages numbered from `sequence`."""
-    count, width, head = len(t_ns), len(prefix) + rows.shape[1], len(prefix)
-    packed = np.empty(count, _row_dtype(width))
-    packed["opcode"] = Opcode.MESSAGE
-    packed["length"] = _MESSAGE_FIELDS + width
-    packed["channel"] = channel
-    packed["sequence"] = np.arange(sequence, sequence + count) & 0xFFFF_FFFF
-    packed["log"] = packed["publish"] = t_ns
-    packed["payload"][:, :head] = np.frombuffer(prefix, np.uint8)
-    packed["payload"][:, head:] = rows
-    return Block(channel, t_ns, packed.view(np.uint8).reshape(count, packed.dtype.itemsize))
-
-
-@lru_cache(maxsize=256)
-def _row_dtype(width: int) -> np.dtype[Any]:
-    fields = [("opcode", "u1"), ("length", "<u8"), ("channel", "<u2"), ("sequence", "<u4"), ("log", "<i8")]
-    return np.dtype([*fields, ("publish", "<i8"), ("payload", "u1", (width,))])
+    count, width = len(t_ns), len(prefix) + rows.shape[1]
+    head = _MESSAGE.pack(Opcode.MESSAGE, _MESSAGE_FIELDS + width, channel, 0, 0, 0) + prefix
+    packed = np.empty((count, len(head) + rows.shape[1]), np.uint8)
+    packed[:, : len(head)] = np.frombuffer(head, np.uint8)
+    packed[:, len(head) :] = rows
+    packed[:, _SEQUENCE].view("<u4")[:, 0] = np.arange(sequence, sequence + count) & 0xFFFF_FFFF
+    packed[:, _STAMPS].view("<i8")[:] = t_ns[:, None]
+    return Block(channel, t_ns, packed)
 
 
 def pack_payloads(channel: int, t_ns: Sequence[int], payloads: Sequence[bytes], *, sequence: int = 0) -> Block:
@@ -129,7 +124,7 @@ class ContainerWriter:
     def __init__(self, out: IO[bytes], *, compress: bool = True) -> None:
         """Begin the file: magic and header."""
         self._out = out
-        self._compress = zstandard.ZstdCompressor(level=1).compress if compress else None
+        self._compress = _compressor().compress if compress else None
         self._at = 0
         self._crc = 0
         self._schemas: dict[tuple[str, str, bytes], int] = {}
@@ -315,6 +310,14 @@ def _index_of(blocks: Sequence[Block]) -> NDArray[Any]:
     index["t"] = np.concatenate([block.t_ns for block in blocks]).view(np.uint64)
     index["offset"] = np.cumsum(sizes) - sizes
     return index
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """Return this thread's compressor: a new one for every file costs more than a small file's compression."""
+    if not hasattr(_kept, "compressor"):
+        _kept.compressor = zstandard.ZstdCompressor(level=1)
+    compressor: zstandard.ZstdCompressor = _kept.compressor
+    return compressor
 
 
 def _bytes_of(*records: Any) -> bytes:  # noqa: ANN401 - the library's records are untyped to us

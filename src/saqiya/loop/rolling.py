@@ -77,7 +77,8 @@ class Rolling:
             path.unlink(missing_ok=True)
 
     def _run(self, rolls: Sequence[Roll]) -> Iterator[Ran]:
-        tasks = [Task(roll, self._source(roll), self._spool(roll), self._facts(roll)) for roll in rolls]
+        sources = {policy: self._source(policy) for policy in {roll.policy for roll in rolls}}
+        tasks = [Task(roll, sources[roll.policy], self._spool(roll), self._facts(roll)) for roll in rolls]
         done = self._crew.run(tasks)
         while True:
             if self._inline:
@@ -112,10 +113,10 @@ class Rolling:
     def _spool(self, roll: Roll) -> Path:
         return self._store.spool / f"{roll.key.replace('/', '__')}.mcap"
 
-    def _source(self, roll: Roll) -> PolicySource | None:
-        if roll.policy is None:
+    def _source(self, ref: str | None) -> PolicySource | None:
+        if ref is None:
             return None
-        policy = self._store.catalog.get(roll.policy, Policy)
+        policy = self._store.catalog.get(ref, Policy)
         if policy.weights is None or policy.spec is None:
             return None
         return PolicySource(self._store.catalog.object_path(policy.weights), policy.trainer, policy.spec)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from saqiya.domain.contracts import RunnablePolicy, Vector
 from saqiya.domain.nouns import Episode, Noun, Novelty, Policy
@@ -14,7 +15,7 @@ from saqiya.stores.workspace import Workspace
 __all__ = ["run"]
 
 
-def run(
+def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
     store: Workspace,
     episodes: Sequence[Episode],
     policy: Policy,
@@ -23,6 +24,7 @@ def run(
     action_range: Vector,
     training: Sequence[Start],
     ranges: dict[str, tuple[float, float]],
+    spent: Callable[[str], AbstractContextManager[None]],
 ) -> tuple[Novelty, ...]:
     """Measure each episode's epistemic bits relative to `policy`, beside its length and its start's coverage.
 
@@ -34,10 +36,13 @@ def run(
         action_range: float64 (d,), high minus low of each action dimension.
         training: starts of the policy's own training episodes.
         ranges: full range of each start factor.
+        spent: books the time in which the policy answers, as "measuring".
     """
     rows: list[tuple[Noun, str]] = []
     for episode in episodes:
-        bits = epistemic_bits(loaded, store.streams(episode), action_range=action_range)
+        streams = dict(store.streams(episode))
+        with spent("measuring"):
+            bits = epistemic_bits(loaded, streams, action_range=action_range)
         covered = start_coverage([episode.start], training, ranges)[0] if episode.start and training else None
         novelty = Novelty(
             id=store.catalog.new_id("novelty"),
