@@ -7,6 +7,7 @@ stamp of the observation they answer, so a try of T steps has T + 1 observation 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -76,58 +77,80 @@ class Try:
 
 
 @dataclass
+class _Table:
+    """Steps in a row that have the same names and widths: one vector a step, its values side by side."""
+
+    layout: tuple[tuple[str, int], ...]
+    t_ns: list[int] = field(default_factory=list)
+    rows: list[Vector] = field(default_factory=list)
+
+
+@dataclass
 class _Pen:
     """Collects rows while a try runs; can be wound back to an earlier step when the state is restored.
 
-    While the try runs it only keeps what it was given; the arrays are made at the end, stream by stream.
+    While the try runs it keeps one vector a step; they are taken apart into streams at the end.
     """
 
     clock: str = "sim"
-    steps: list[Step] = field(default_factory=list)
+    seen: list[_Table] = field(default_factory=list)
     acted: dict[str, list[tuple[int, Any]]] = field(default_factory=lambda: defaultdict(list))
     members: list[tuple[int, Vector]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def see(self, step: Step, seen: set[str]) -> None:
-        self.steps.append(step)
+    def see(self, step: Step, values: Vector, known: set[str]) -> None:
+        """Keep a step, `values` being all it holds side by side; a phase in `known` is not reached again."""
+        layout = (
+            *((f"observation/{name}", value.size) for name, value in step.observation.items()),
+            *((name, value.size) for name, value in step.signals.items()),
+        )
+        if not self.seen or self.seen[-1].layout != layout:
+            self.seen.append(_Table(layout))
+        self.seen[-1].t_ns.append(step.t_ns)
+        self.seen[-1].rows.append(values)
         for name in step.events:
-            if not name.startswith("phase/") or name not in seen:
-                seen.add(name)
+            if not name.startswith("phase/") or name not in known:
+                known.add(name)
                 self.events.append(Event(step.t_ns, name))
 
     def wind_back(self, t_ns: int) -> None:
-        self.steps = [step for step in self.steps if step.t_ns <= t_ns]
+        for table in self.seen:
+            kept = bisect_right(table.t_ns, t_ns)
+            del table.t_ns[kept:], table.rows[kept:]
+        self.seen = [table for table in self.seen if table.rows]
         for name, rows in self.acted.items():
             self.acted[name] = [row for row in rows if row[0] < t_ns]
         self.members = [row for row in self.members if row[0] < t_ns]
         self.events = [event for event in self.events if event.t_ns <= t_ns]
 
     def streams(self) -> dict[str, Stream]:
-        stamps = np.array([step.t_ns for step in self.steps], np.int64)
-
-        def stamps_of(rows: list[tuple[int, Any]]) -> NDArray[np.int64]:
-            return np.array([row[0] for row in rows], np.int64)
-
-        made = _columns([step.observation for step in self.steps], stamps, "observation/")
-        made |= _columns([step.signals for step in self.steps], stamps, "")
+        made = self._columns()
         for name, rows in self.acted.items():
-            made[name] = stamps_of(rows), _stack([row[1] for row in rows], np.uint8 if name == "author" else np.float64)
+            made[name] = _stamps(rows), _stack([row[1] for row in rows], np.uint8 if name == "author" else np.float64)
         if self.members:
             wanted = np.array([row[1] for row in self.members])
-            made["policy/uncertainty"] = stamps_of(self.members), wanted.std(axis=1).mean(axis=1)[:, None]
+            made["policy/uncertainty"] = _stamps(self.members), wanted.std(axis=1).mean(axis=1)[:, None]
         return {name: Stream(at, values, clock=self.clock) for name, (at, values) in sorted(made.items())}
 
+    def _columns(self) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
+        parts: dict[str, list[tuple[NDArray[np.int64], NDArray[Any]]]] = defaultdict(list)
+        for table in self.seen:
+            stamps, values, at = np.array(table.t_ns, np.int64), np.array(table.rows, np.float64), 0
+            for name, width in table.layout:
+                parts[name].append((stamps, values[:, at : at + width].copy()))
+                at += width
+        return {
+            name: found[0] if len(found) == 1 else (np.concatenate([t for t, _ in found]), _joined(found))
+            for name, found in parts.items()
+        }
 
-def _columns(
-    rows: list[Mapping[str, Vector]], stamps: NDArray[np.int64], prefix: str
-) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Turn the values of every step into stamps and values by name; a step may lack a name."""
-    made = {}
-    for name in set().union(*rows):
-        held = [row[name] for row in rows if name in row]
-        at = stamps if len(held) == len(rows) else stamps[[name in row for row in rows]]
-        made[prefix + name] = at, _stack(held, np.float64)
-    return made
+
+def _joined(parts: list[tuple[NDArray[np.int64], NDArray[Any]]]) -> NDArray[Any]:
+    return np.concatenate([values for _, values in parts])
+
+
+def _stamps(rows: list[tuple[int, Any]]) -> NDArray[np.int64]:
+    return np.array([row[0] for row in rows], np.int64)
 
 
 def _stack(rows: list[Any], dtype: type[np.generic]) -> NDArray[Any]:
@@ -155,8 +178,8 @@ class _Driver:
     def start(self, roll: Roll) -> Step:
         if self.policy is not None:
             self.policy.reset(roll.start.seed)
-        step = self._ask_site(self.site.reset, roll.start)
-        self.pen.see(step, self.seen)
+        step, values = self._ask_site(self.site.reset, roll.start)
+        self.pen.see(step, values, self.seen)
         return step
 
     def intend(self, observation: Observation) -> tuple[Vector, Vector | None] | None:
@@ -191,10 +214,10 @@ class _Driver:
         executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
         acted["action/executed"].append((step.t_ns, executed))
         acted["author"].append((step.t_ns, int(author is Author.OPERATOR)))
-        after = self._ask_site(self.site.step, executed)
+        after, values = self._ask_site(self.site.step, executed)
         if after.t_ns <= step.t_ns:
             raise self._fault(f"its clock went from {step.t_ns} to {after.t_ns} ns in a step")
-        self.pen.see(after, self.seen)
+        self.pen.see(after, values, self.seen)
         return after
 
     def _ask_operator(self, observation: Observation) -> Vector:
@@ -214,7 +237,8 @@ class _Driver:
         finally:
             self.seconds[kind] += time.perf_counter() - began
 
-    def _ask_site(self, call: Callable[[Any], Step], argument: object) -> Step:
+    def _ask_site(self, call: Callable[[Any], Step], argument: object) -> tuple[Step, Vector]:
+        """Return the site's answer, checked, and all its values side by side."""
         try:
             step: Step = self.timed("simulation", call, argument)
         except SaqiyaError:
@@ -229,7 +253,7 @@ class _Driver:
             values = {**step.observation, **step.signals}
             name = next(name for name, value in values.items() if not np.isfinite(value).all())
             raise self._fault(f"{name} is not finite at {step.t_ns} ns")
-        return step
+        return step, everything
 
     def _zeros(self, size: int) -> Vector:
         if self.zeros.size != size:
