@@ -38,11 +38,14 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         ranges: full range of each start factor.
         spent: books the time in which the policy answers, as "measuring".
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    streams = [dict(store.streams(one)) for one in episodes]
+    # One thread: more of them change the last bit, and on a busy machine they wait for each other a hundred times longer.
+    with spent("measuring"), threadpool_limits(1, user_api="blas"):
+        found = [epistemic_bits(loaded, one, action_range=action_range) for one in streams]
     rows: list[tuple[Noun, str]] = []
-    for episode in episodes:
-        streams = dict(store.streams(episode))
-        with spent("measuring"):
-            bits = epistemic_bits(loaded, streams, action_range=action_range)
+    for episode, bits in zip(episodes, found, strict=True):
         covered = start_coverage([episode.start], training, ranges)[0] if episode.start and training else None
         novelty = Novelty(
             id=store.catalog.new_id("novelty"),
