@@ -10,12 +10,23 @@ from typing import Any
 
 from saqiya.errors import UnknownPlugin
 
-__all__ = ["load", "names"]
+__all__ = ["known", "load", "names"]
 
 
 def names(group: str) -> tuple[str, ...]:
     """Return the sorted names registered in `group` (for example "saqiya.formats"), loading none of them."""
     return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
+def known(group: str, name: str) -> None:
+    """Check that something is registered under `name`, importing nothing.
+
+    Raises:
+        UnknownPlugin: nothing is.
+    """
+    if name not in names(group):
+        there = ", ".join(names(group)) or "none"
+        raise UnknownPlugin(f"nothing is registered in {group}", subject=name, remedy=f"Known names: {there}.")
 
 
 def load(group: str, name: str) -> Any:  # noqa: ANN401 - a plug-in is whatever its group's Protocol says
@@ -24,10 +35,8 @@ def load(group: str, name: str) -> Any:  # noqa: ANN401 - a plug-in is whatever 
     Raises:
         UnknownPlugin: no provider, two different providers, or a library that the provider needs is missing.
     """
+    known(group, name)
     found: dict[str, EntryPoint] = {point.value: point for point in entry_points(group=group, name=name)}
-    if not found:
-        known = ", ".join(names(group)) or "none"
-        raise UnknownPlugin(f"nothing is registered in {group}", subject=name, remedy=f"Known names: {known}.")
     if len(found) > 1:
         raise UnknownPlugin(
             f"two packages provide this name in {group}: {', '.join(sorted(found))}",

@@ -76,3 +76,6 @@ def main() -> None:
 
 def _complain(kind: str, error: SaqiyaError) -> None:
     sys.stderr.write(f"{kind}: {error}\n")
+    if "--json" in sys.argv:
+        facts = {"kind": kind, "type": type(error).__name__, "what": error.what}
+        emit({"error": {**facts, "subject": error.subject, "remedy": error.remedy}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -15,10 +15,14 @@ from saqiya.domain.nouns import (
     Decision,
     Episode,
     GateDecision,
+    Noun,
     Novelty,
     Policy,
 )
-from saqiya.errors import UsageError
+from saqiya.errors import GuardRefusal, UsageError
+from saqiya.loop.flywheel import Flywheel
+
+N = TypeVar("N", bound=Noun)
 
 record = typer.Typer(help="Record demonstrations, or recover a truncated recording.", no_args_is_help=True)
 policy = typer.Typer(help="Policies: register one that was trained elsewhere, list them.", no_args_is_help=True)
@@ -179,8 +183,8 @@ def correct(
     with opened(where, quiet=as_json) as wheel:
         asked = [wheel.store.catalog.get(request, CorrectionRequest)] if request else wheel.requests()
         if not asked:
-            raise UsageError(
-                "nothing is asked for in this turn", subject=wheel.key(""), remedy="Run saqiya triage first."
+            raise GuardRefusal(
+                "nothing is asked for in this turn", subject=f"turn {wheel.number}", remedy="Run saqiya triage first."
             )
         made = [one for item in asked for one in wheel.correct(item)]
     if as_json:
@@ -206,7 +210,7 @@ def mix(
 def train(where: Where = Path(), as_json: JsonFlag = False) -> None:
     """Train the candidate of this turn."""
     with opened(where, quiet=as_json) as wheel:
-        made = wheel.train(wheel.store.catalog.get(wheel.key("dataset"), DatasetVersion))
+        made = wheel.train(_made(wheel, DatasetVersion, "dataset", before="mix"))
     emit(made) if as_json else say(f"{made.name}: {made.metrics}")
 
 
@@ -214,7 +218,7 @@ def train(where: Where = Path(), as_json: JsonFlag = False) -> None:
 def evaluate(where: Where = Path(), as_json: JsonFlag = False) -> None:
     """Let the gate decide about this turn's candidate; HOLD and REJECT end with exit code 1."""
     with opened(where, quiet=as_json) as wheel:
-        decision = wheel.evaluate(wheel.store.catalog.get(wheel.key("policy"), Policy))
+        decision = wheel.evaluate(_made(wheel, Policy, "policy", before="train"))
     _decided(decision, as_json=as_json)
 
 
@@ -222,7 +226,7 @@ def evaluate(where: Where = Path(), as_json: JsonFlag = False) -> None:
 def deploy(where: Where = Path(), as_json: JsonFlag = False) -> None:
     """Roll out the policy in charge from fresh starts, log every try, and close the turn."""
     with opened(where, quiet=as_json) as wheel:
-        wheel.deploy(wheel.store.catalog.get(wheel.key("decision"), GateDecision))
+        wheel.deploy(_made(wheel, GateDecision, "decision", before="evaluate"))
         closed = wheel.close_turn()
     emit(closed) if as_json else say(success_text(closed.figures["success"]))
 
@@ -233,7 +237,10 @@ def turn(
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Turn the wheel once, durably: after a crash the same command goes on. HOLD and REJECT end with exit code 1."""
+    """Turn the wheel once, durably: after a crash the same command goes on.
+
+    HOLD and REJECT end with exit code 1, and so does a wheel that rests already.
+    """
     with opened(where, quiet=as_json) as wheel:
         done = [wheel.turn()]
         while until_rest and not done[-1].figures["stopped_because"]:
@@ -249,12 +256,22 @@ def turn(
         say(
             f"Rests: {done[-1].figures['stopped_because']}"
             if done[-1].figures["stopped_because"]
-            else "Next: saqiya turn"
+            else f"Next: saqiya turn -w {where}"
         )
         if not until_rest:
             _decided(decision, as_json=False)
     if not until_rest and decision.decision not in {Decision.INITIAL, Decision.PROMOTE}:
         raise typer.Exit(NO)
+
+
+def _made(wheel: Flywheel, kind: type[N], part: str, *, before: str) -> N:
+    """Return what an earlier step of this turn made, or say which step comes first."""
+    found = wheel.store.catalog.by_key(kind, wheel.key(part))
+    if found is None:
+        raise GuardRefusal(
+            f"there is no {part} in this turn yet", subject=f"turn {wheel.number}", remedy=f"Run saqiya {before} first."
+        )
+    return found
 
 
 def _decided(decision: GateDecision, *, as_json: bool) -> None:

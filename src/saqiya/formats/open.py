@@ -65,6 +65,9 @@ def _walk(
     if resolved in seen:
         return
     seen.add(resolved)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe or a device could wait for ever
+        yield path, Unread(path.name, "is neither a file nor a folder", "Leave it out.")
+        return
     try:
         reader = next((item for item in formats if item.sniff(path)), None)
         children = sorted(path.iterdir(), key=lambda child: child.name) if reader is None and path.is_dir() else []

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from saqiya.errors import ConfigError, UsageError
 from saqiya.evaluate.gate import GateParams
 
-__all__ = ["Config", "read_config", "template"]
+__all__ = ["Config", "parse_config", "read_config", "template"]
 
 FILE_NAME = "saqiya.toml"
 
@@ -151,10 +151,22 @@ def read_config(path: Path) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", subject=str(path), remedy="Run saqiya init.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not text: {error}", subject=str(path), remedy="Save it as UTF-8.") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """Check the text of a saqiya.toml; `path` names it in errors.
+
+    Raises:
+        ConfigError: see `read_config`.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
     config: Config = _Reader(path, text).section(Config, raw, ())
     return config

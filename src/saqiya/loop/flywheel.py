@@ -37,12 +37,12 @@ from saqiya.domain.nouns import (
     Turn,
 )
 from saqiya.domain.streams import Start
-from saqiya.errors import ConfigError, GuardRefusal
+from saqiya.errors import ConfigError, GuardRefusal, UsageError
 from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
-from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, read_config, template
+from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, parse_config, read_config, template
 from saqiya.loop.crew import Crew
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.rolling import Rolling
@@ -91,11 +91,19 @@ class Flywheel:
 
     @classmethod
     def init(cls, path: str | Path, *, site: str, trainer: str = "ensemble", seed: int = 0, workers: int = 2) -> Self:
-        """Make a workspace with a saqiya.toml for a registered site, and open it."""
+        """Make a workspace with a saqiya.toml for a registered site, and open it.
+
+        Raises:
+            UnknownPlugin: no site or trainer has this name; nothing was made.
+            ConfigError: seed or workers are out of range; nothing was made.
+            UsageError: there is a workspace already.
+        """
+        plugins.known("saqiya.trainers", trainer)
         spec = plugins.load("saqiya.sites", site)().spec
         task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
         text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
         root = Path(path)
+        parse_config(text, root / FILE_NAME)
         root.mkdir(parents=True, exist_ok=True)
         if not (root / FILE_NAME).exists():  # before the folder is a workspace: a crash in between leaves none
             (root / FILE_NAME).write_text(text, encoding="utf-8")
@@ -244,7 +252,12 @@ class Flywheel:
 
         Raises:
             PolicyUnreadable: the file is damaged or would run code.
+            UsageError: the name is taken; what was registered first stays as it is.
         """
+        if self.store.catalog.by_key(Policy, name) is not None:
+            raise UsageError(
+                "a policy of this name is registered already", subject=name, remedy="Give this one another name."
+            )
         facts = train.examine(Path(file)) if file else {}
         policy = Policy(
             id=self.store.catalog.new_id("policy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saqiya.domain.nouns import (
@@ -101,6 +102,7 @@ def _waiting(wheel: Flywheel) -> dict[str, int]:
 
 def _next(wheel: Flywheel) -> tuple[str, str]:
     """Find the first step of the turn under way whose noun is not there."""
+    place = "" if wheel.store.root == Path() else f" -w {wheel.store.root}"
     number, has = wheel.number, wheel.store.catalog.has
     made: tuple[tuple[str, bool, str], ...] = (
         ("mix", has(DatasetVersion, wheel.key("dataset")), "the corrections of this turn are not mixed yet"),
@@ -123,5 +125,5 @@ def _next(wheel: Flywheel) -> tuple[str, str]:
         )
     for command, done, why in (*first, *made):
         if not done:
-            return "saqiya turn", f"turn {number} stands before `{command}`: {why}"
-    return "saqiya turn", f"turn {number} is not closed yet"
+            return f"saqiya turn{place}", f"turn {number} stands before `{command}`: {why}"
+    return f"saqiya turn{place}", f"turn {number} is not closed yet"

@@ -86,6 +86,7 @@ def _damaged(path: Path) -> PolicyUnreadable:
 
 def _torch(path: Path) -> int:
     import pickle
+    import warnings
     import zipfile
 
     try:
@@ -97,12 +98,13 @@ def _torch(path: Path) -> int:
             remedy="pip install 'saqiya[train]', or register the name alone.",
         ) from error
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of what is refused here anyway
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise PolicyUnreadable(
-            f"does not load as plain tensors: {first}",
+            f"does not load as plain tensors ({type(error).__name__})",
             subject=str(path),
-            remedy="It may hold code; export its weights as safetensors.",
+            remedy="It is damaged, or would run code when loaded: export its weights as safetensors.",
         ) from error
     return len(held) if isinstance(held, dict) else 1
