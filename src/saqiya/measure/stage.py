@@ -41,7 +41,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     streams = [dict(store.streams(one)) for one in episodes]
-    # One thread: more of them change the last bit, and on a busy machine they wait for each other a hundred times longer.
+    # One thread: more of them change the last bit, and on a busy machine wait a hundred times longer for each other.
     with spent("measuring"), threadpool_limits(1, user_api="blas"):
         found = [epistemic_bits(loaded, one, action_range=action_range) for one in streams]
     rows: list[tuple[Noun, str]] = []

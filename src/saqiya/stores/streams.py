@@ -52,6 +52,12 @@ class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
     data_offsets: tuple[int, int]
 
 
+_RAW_READER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_METADATA_READER: Final = msgspec.json.Decoder(dict[str, str])
+_TENSOR_READER: Final = msgspec.json.Decoder(_Tensor)
+_HEADER_READER: Final = msgspec.json.Decoder(_Header)
+
+
 def encode(streams: Mapping[str, Stream]) -> bytes:
     """Return `streams` as safetensors bytes, the same bytes for equal streams in any order.
 
@@ -147,10 +153,10 @@ class Streams(Mapping[str, Stream]):
         if length > min(_HEADER_BYTES, len(data) - 8):
             raise self._lie("the header is longer than the file")
         try:
-            raw = msgspec.json.decode(data[8 : 8 + length], type=dict[str, msgspec.Raw])
-            metadata = msgspec.json.decode(raw.pop("__metadata__", b"{}"), type=dict[str, str])
-            tensors = {name: msgspec.json.decode(value, type=_Tensor) for name, value in raw.items()}
-            header = msgspec.json.decode(metadata.get(_METADATA, ""), type=_Header)
+            raw = _RAW_READER.decode(data[8 : 8 + length])
+            metadata = _METADATA_READER.decode(raw.pop("__metadata__", b"{}"))
+            tensors = {name: _TENSOR_READER.decode(value) for name, value in raw.items()}
+            header = _HEADER_READER.decode(metadata.get(_METADATA, ""))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise self._lie(f"the header cannot be read ({error})") from error
         if header.version > _VERSION:
