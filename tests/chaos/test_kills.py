@@ -153,7 +153,8 @@ class Killer:
         while turns_done(root) < TURNS and self.struck < kills:
             self.turn_once(root, alone=self.dice.random() < alone)
             if self.dice.random() < forget:
-                shutil.rmtree(root / "derived")  # workflow state, and what `verify` remembers
+                # Workflow state, and what `verify` remembers; a kill may come before there is any.
+                shutil.rmtree(root / "derived", ignore_errors=True)
         finish(self.nursery, root)
 
 
