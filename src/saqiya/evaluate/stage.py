@@ -102,10 +102,10 @@ def run(
     strata: tuple[Stratum, ...] = ()
     worked = Worked(kept=0, tried=0, known=contest.worked_known)
     if stand.stop is Stop.SUPERIOR:
-        kept = trials.run([i for i, slot in enumerate(plan.slots) if slot.suite is Suite.WORKED])
-        tried = [trial for trial in kept if not trial.void]
+        rest = trials.run([i for i, slot in enumerate(plan.slots) if slot.suite is not Suite.SUPERIORITY])
+        tried = [one for one in rest if plan.slots[one.slot].suite is Suite.WORKED and not one.void]
         worked = Worked(kept=sum(trial.success for trial in tried), tried=len(tried), known=contest.worked_known)
-        strata = _strata(trials, contest)
+        strata = _strata(plan, rest, contest)
     verdict = gate.decide(planned, results, strata=strata, worked=worked)
     return _store(store, plan, verdict, key=key)
 
@@ -200,11 +200,11 @@ def _as_try(plan: EvaluationPlan, trial: Trial, contest: Contest) -> Try:
     return Try(arm, slot.pair, trial.success, trial.void)
 
 
-def _strata(trials: _Trials, contest: Contest) -> tuple[Stratum, ...]:
+def _strata(plan: EvaluationPlan, trials: Sequence[Trial], contest: Contest) -> tuple[Stratum, ...]:
     made = []
     for mode, (_, champion_failed) in sorted(contest.regression.items()):
-        indexes = [i for i, s in enumerate(trials.plan.slots) if s.suite is Suite.REGRESSION and s.stratum == mode]
-        tries = [_as_try(trials.plan, trial, contest) for trial in trials.run(indexes)]
+        own = [one for one in trials if plan.slots[one.slot].suite is Suite.REGRESSION]
+        tries = [_as_try(plan, one, contest) for one in own if plan.slots[one.slot].stratum == mode]
         new = [t for t in tries if t.arm is Arm.CANDIDATE and not t.void]
         counts = (sum(t.success for t in new), len(new))
         if champion_failed:

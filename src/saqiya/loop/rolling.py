@@ -24,8 +24,8 @@ from saqiya.stores.workspace import Workspace
 
 __all__ = ["Rolling"]
 
-BATCH = 32
-"""Tries that are taken in together: one transaction and one round of syncs for all of them."""
+BATCH = 16
+"""Tries that are taken in together: enough to share a transaction and a round of syncs, few enough not to be late."""
 
 
 class Rolling:
