@@ -2,7 +2,7 @@
 
 The model, its constants, the reset procedure and the expert are Metaworld's own. Only its Python loop around MuJoCo is
 replaced: the reward, the checks and the wrappers cost more than the physics. A test holds this site and the unmodified
-environment side by side, bit for bit.
+environment side by side: bit for bit, but for the quaternion, whose sign is another.
 """
 
 from __future__ import annotations
