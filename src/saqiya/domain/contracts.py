@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from saqiya.domain.ids import PolicyId
 from saqiya.domain.nouns import Episode, PolicySpec, Source
-from saqiya.domain.streams import EpisodeLog, Start, Stream
+from saqiya.domain.streams import EpisodeLog, JsonValue, Start, Stream
 
 __all__ = [
     "Action",
+    "DatasetWriter",
     "Demonstrable",
     "Detector",
     "FittedDetector",
@@ -30,6 +31,7 @@ __all__ = [
     "Rolled",
     "Roller",
     "RunnablePolicy",
+    "Shipped",
     "Site",
     "SiteSpec",
     "Snapshot",
@@ -212,6 +214,37 @@ class Writable(Protocol):
 
     def write(self, episode: EpisodeLog, path: Path) -> None:
         """Write one episode to `path`, which must not exist."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """An episode on its way out.
+
+    Attributes:
+        uid: the episode's id here: what sidecars are keyed by.
+        log: its samples, events and facts.
+        spans: (start_ns, end_ns, weight, role) of the dataset version's entries; () where none was asked for.
+    """
+
+    uid: str
+    log: EpisodeLog
+    spans: tuple[tuple[int, int, float, str], ...] = ()
+
+
+class DatasetWriter(Protocol):
+    """Writes many episodes as one dataset that others read. Entry-point group `saqiya.writers`."""
+
+    name: str
+
+    def write_all(
+        self, episodes: Iterable[Shipped], path: Path, *, settings: Mapping[str, JsonValue], progress: Progress
+    ) -> tuple[str, ...]:
+        """Write `path`, which must not exist, all or nothing; return what was resampled or dropped, in words.
+
+        Raises:
+            AlreadyThere: `path` exists.
+            InvalidEpisode: an episode lacks what the format cannot do without.
+        """
 
 
 @dataclass(frozen=True)

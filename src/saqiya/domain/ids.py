@@ -15,6 +15,7 @@ __all__ = [
     "CalibrationId",
     "Clock",
     "CorrectionRequestId",
+    "CutId",
     "DatasetVersionId",
     "DeploymentId",
     "Digest",
@@ -45,6 +46,7 @@ class Ref:
 
 NounId = Annotated[str, Ref("")]
 RecordingId = Annotated[str, Ref("recording")]
+CutId = Annotated[str, Ref("cut")]
 EpisodeId = Annotated[str, Ref("episode")]
 CalibrationId = Annotated[str, Ref("calibration")]
 AlarmId = Annotated[str, Ref("alarm")]

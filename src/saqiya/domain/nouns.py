@@ -23,20 +23,41 @@ from saqiya.domain.ids import (
     FailureModeId,
     GateDecisionId,
     PolicyId,
-    RecordingId,
 )
-from saqiya.domain.streams import Event, JsonValue, Start
+from saqiya.domain.logged import (
+    Alias,
+    Audit,
+    ClockMap,
+    Cut,
+    CutSpan,
+    Episode,
+    Export,
+    MediaInfo,
+    Noun,
+    OutcomeClaim,
+    Recording,
+    Rejection,
+    Retention,
+    StreamInfo,
+    Subset,
+    Tombstone,
+)
+from saqiya.domain.streams import JsonValue, Start
 from saqiya.domain.words import AuthorKind, CorrectionKind, Decision, Lineage, Outcome, Role, Source, Suite
 
 __all__ = [
     "NOUNS",
     "Alarm",
     "Alias",
+    "Audit",
     "AuthorKind",
     "Calibration",
+    "ClockMap",
     "Correction",
     "CorrectionKind",
     "CorrectionRequest",
+    "Cut",
+    "CutSpan",
     "DatasetEntry",
     "DatasetVersion",
     "Decision",
@@ -44,10 +65,12 @@ __all__ = [
     "Episode",
     "Evaluation",
     "EvaluationPlan",
+    "Export",
     "Failure",
     "FailureMode",
     "GateDecision",
     "Lineage",
+    "MediaInfo",
     "Noun",
     "Novelty",
     "Outcome",
@@ -56,120 +79,17 @@ __all__ = [
     "PolicySpec",
     "Recording",
     "Rejection",
+    "Retention",
     "Role",
     "Slot",
     "Source",
     "StreamInfo",
+    "Subset",
     "Suite",
     "Tombstone",
     "Trial",
     "Turn",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noun:
-    """What every noun has: an id. `kind` names its class in ids, keys and the catalog."""
-
-    kind: ClassVar[str] = ""
-    id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recording(Noun):
-    """Bytes as they came: a log file, imported (one copy in the object store) or linked where it lies."""
-
-    kind: ClassVar[str] = "recording"
-    digest: str
-    format: str
-    name: str
-    size_bytes: int
-    object: Digest | None = None
-    location: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rejection(Noun):
-    """Input that could not be used, why, and what to do: rejected data is kept as a fact, never dropped."""
-
-    kind: ClassVar[str] = "rejection"
-    name: str
-    reason: str
-    remedy: str
-    digest: str | None = None
-
-
-@dataclass(frozen=True)
-class StreamInfo:
-    """What an episode's stream looks like, without its samples."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    rate_hz: float
-    clock: str
-    stamp: str
-    unit: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Episode(Noun):
-    """One reset-to-reset try: a half-open time range over recordings, its streams as one object.
-
-    Attributes:
-        recordings: the bytes it was read from.
-        key_in_recording: which try of the recording it is.
-        start_ns, end_ns: int64 ns on the episode's clock.
-        streams: the safetensors object with every numeric stream at its own rate.
-        prints: a digest of each informative stream's values, whatever the format: equal prints betray the same try.
-        policy: the policy that acted, when a policy acted and is known.
-        policy_name: what the log or table called it, when it is not registered.
-        start: where it began, when known; leakage checks compare `start.key`.
-    """
-
-    kind: ClassVar[str] = "episode"
-    recordings: tuple[RecordingId, ...]
-    key_in_recording: str
-    start_ns: int
-    end_ns: int
-    streams: Digest
-    infos: tuple[StreamInfo, ...]
-    prints: tuple[str, ...]
-    source: Source
-    task: str
-    embodiment: str
-    site: str
-    steps: int
-    events: tuple[Event, ...] = ()
-    policy: PolicyId | None = None
-    policy_name: str = ""
-    operator: str = ""
-    start: Start | None = None
-    extra: dict[str, JsonValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alias(Noun):
-    """Says that a recording holds a try that is already an episode, in another format or copy."""
-
-    kind: ClassVar[str] = "alias"
-    episode: EpisodeId
-    recording: RecordingId
-    key_in_recording: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutcomeClaim(Noun):
-    """Somebody's word on how an episode ended. Claims add up; none is edited."""
-
-    kind: ClassVar[str] = "outcome_claim"
-    episode: EpisodeId
-    value: Outcome
-    author_kind: AuthorKind
-    author: str
-    version: str
-    time_ns: int
-    confidence: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -446,16 +366,6 @@ class Turn(Noun):
     decision: GateDecisionId
     deployment: DeploymentId | None
     figures: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tombstone(Noun):
-    """Says that an object's bytes were erased on purpose; `verify` accepts it, loaders refuse it."""
-
-    kind: ClassVar[str] = "tombstone"
-    digest: str
-    reason: str
-    affected: tuple[str, ...] = ()
 
 
 NOUNS: dict[str, type[Noun]] = {noun.kind: noun for noun in Noun.__subclasses__()}

@@ -19,6 +19,8 @@ from saqiya.errors import InvalidEpisode
 __all__ = ["Author", "EpisodeLog", "Event", "JsonValue", "Span", "Stamp", "Start", "Stream"]
 
 if TYPE_CHECKING:
+    from saqiya.domain.media import Video
+
     JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 else:
     JsonValue = Any  # the catalog's codec reads annotations at run time and cannot follow a type that names itself
@@ -130,12 +132,14 @@ class EpisodeLog:
             (uint8: 0 policy, 1 operator), `policy/uncertainty`, `contact/*` are the names the loop gives meaning to.
         events: in time order.
         metadata: facts of the try: task, embodiment, site, policy, operator, source, outcome, start (seed, factors).
+        videos: encoded cameras by name ("camera/front"); no name is both a stream and a video.
     """
 
     key: str
     streams: Mapping[str, Stream]
     events: tuple[Event, ...] = ()
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    videos: Mapping[str, Video] = field(default_factory=dict)
 
     @property
     def span(self) -> Span:
@@ -145,6 +149,7 @@ class EpisodeLog:
             InvalidEpisode: no stream has a sample.
         """
         stamps = [s.t_ns for s in self.streams.values() if s.t_ns.size]
+        stamps += [shown for video in self.videos.values() if (shown := video.track.shown_ns).size]
         if not stamps:
             raise InvalidEpisode("no stream has a single sample", subject=self.key)
         return Span(int(min(t[0] for t in stamps)), int(max(t[-1] for t in stamps)) + 1)
