@@ -20,6 +20,7 @@ __all__ = [
     "MediaInfo",
     "Noun",
     "OutcomeClaim",
+    "Part",
     "Recording",
     "Rejection",
     "Retention",
@@ -37,9 +38,26 @@ class Noun:
     id: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """One file of a recording that is a folder; `name` is its path below that folder, with forward slashes."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    object: Digest | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recording(Noun):
-    """Bytes as they came: a log file, imported (one copy in the object store) or linked where it lies."""
+    """Bytes as they came: a log file or folder, imported (one copy in the object store) or linked where it lies.
+
+    Attributes:
+        digest: SHA-256 of the file; of a folder, that of its list of names and digests.
+        object: the file's bytes where they are ours.
+        location: where the original lay when it came in.
+        parts: the files of a folder.
+    """
 
     kind: ClassVar[str] = "recording"
     digest: str
@@ -48,6 +66,13 @@ class Recording(Noun):
     size_bytes: int
     object: Digest | None = None
     location: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    def files(self) -> list[tuple[str, str, int]]:
+        """Return (location, digest, size) of every file of the original."""
+        if not self.parts:
+            return [(self.location or "", self.digest, self.size_bytes)]
+        return [(f"{self.location}/{part.name}", part.digest, part.size_bytes) for part in self.parts]
 
 
 @dataclass(frozen=True, kw_only=True)

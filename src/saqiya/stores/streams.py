@@ -1,15 +1,18 @@
 """An episode's streams as one safetensors object, and back without a copy.
 
-Each stream is two arrays, `<stream>/t_ns` and `<stream>/values`; clock, stamp, unit and fields of all streams sit in
-one metadata entry as canonical JSON, because the order of several entries is not fixed. Equal streams give equal bytes.
+Each stream is two arrays, `<stream>/t_ns` and `<stream>/values`; a camera is five, `<camera>/t_ns` and where its
+packets lie (`offset`, `size`, `key`, `rank`) in the object that holds them. Clock, stamp, unit and the like sit in one
+metadata entry as canonical JSON, because the order of several entries is not fixed. Equal streams give equal bytes.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import mmap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +20,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from saqiya.domain.media import Track
 from saqiya.domain.streams import Stamp, Stream
 from saqiya.errors import Corrupt, InvalidEpisode
 from saqiya.stores.disk import disk_errors
 
-__all__ = ["Streams", "encode", "load"]
+__all__ = ["Cropped", "Streams", "encode", "load"]
 
 _METADATA: Final = "saqiya.streams"
-_VERSION: Final = 1
+_VERSION: Final = 2  # 1 knew no cameras; what has none is still written so, byte for byte
+_PLACES: Final = ("offset", "size", "key", "rank")
 _DTYPES: Final = {
     "BOOL": "?", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "<u1", "U16": "<u2", "U32": "<u4",
     "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
@@ -41,9 +46,22 @@ class _About(msgspec.Struct):
     fields: tuple[str, ...]
 
 
+class _Camera(msgspec.Struct):
+    data: str
+    codec: str
+    form: str
+    width: int
+    height: int
+    setup: str
+    clock: str
+    stamp: Stamp
+    unit: str
+
+
 class _Header(msgspec.Struct):
     version: int
     streams: dict[str, _About]
+    cameras: dict[str, _Camera] = {}
 
 
 class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,8 +76,12 @@ _TENSOR_READER: Final = msgspec.json.Decoder(_Tensor)
 _HEADER_READER: Final = msgspec.json.Decoder(_Header)
 
 
-def encode(streams: Mapping[str, Stream]) -> bytes:
+def encode(streams: Mapping[str, Stream], cameras: Mapping[str, tuple[Track, str]] | None = None) -> bytes:
     """Return `streams` as safetensors bytes, the same bytes for equal streams in any order.
+
+    Args:
+        streams: numeric streams by name.
+        cameras: tracks by name, each with the digest of the bytes that its packets lie in.
 
     Raises:
         InvalidEpisode: an array's dtype has no place in safetensors (text, objects, complex numbers, dates).
@@ -84,8 +106,23 @@ def encode(streams: Mapping[str, Stream]) -> bytes:
             "unit": stream.unit,
             "fields": list(stream.fields),
         }
-    header = json.dumps({"version": _VERSION, "streams": about}, sort_keys=True, separators=(",", ":"))
+    facts: dict[str, object] = {"version": _VERSION if cameras else 1, "streams": about}
+    if cameras:
+        facts["cameras"] = {name: _about_camera(track, digest) for name, (track, digest) in sorted(cameras.items())}
+        for name, (track, _) in cameras.items():
+            if name in about or track.pre or track.post:
+                raise InvalidEpisode(
+                    "a camera has the name of a stream, or was cut already", subject=name, remedy="Rename it"
+                )
+            arrays |= {f"{name}/{part}": np.ascontiguousarray(getattr(track, part)) for part in ("t_ns", *_PLACES)}
+    header = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return bytes(save(arrays, metadata={_METADATA: header}))
+
+
+def _about_camera(track: Track, digest: str) -> dict[str, object]:
+    names = ("codec", "form", "width", "height", "clock", "unit")
+    setup = base64.b64encode(track.setup).decode()
+    return {"data": digest, "setup": setup, "stamp": str(track.stamp)} | {name: getattr(track, name) for name in names}
 
 
 def load(path: Path) -> Streams:
@@ -102,7 +139,11 @@ def load(path: Path) -> Streams:
 
 
 class Streams(Mapping[str, Stream]):
-    """Streams by name; each is made when it is first asked for."""
+    """Streams by name; each is made when it is first asked for.
+
+    Attributes:
+        media: for each camera the digest of the bytes that hold its packets.
+    """
 
     def __init__(self, data: memoryview, subject: str) -> None:
         """Read the header of `data` and check every claim in it; `subject` names the file in errors."""
@@ -111,11 +152,14 @@ class Streams(Mapping[str, Stream]):
         self._body = data[start:]
         self._tensors = tensors
         self._about = header.streams
+        self._cameras = header.cameras
+        self.media = {name: camera.data for name, camera in header.cameras.items()}
         self._made: dict[str, Stream] = {}
-        for name in self._about:
-            for part in ("t_ns", "values"):
-                if f"{name}/{part}" not in tensors:
-                    raise self._lie(f"stream {name!r} has no {part}")
+        wanted = [(name, part) for name in self._about for part in ("t_ns", "values")]
+        wanted += [(name, part) for name in self._cameras for part in ("t_ns", *_PLACES)]
+        for name, part in wanted:
+            if f"{name}/{part}" not in tensors:
+                raise self._lie(f"stream {name!r} has no {part}")
         for name, tensor in tensors.items():
             self._check(name, tensor)
 
@@ -136,6 +180,34 @@ class Streams(Mapping[str, Stream]):
                 raise self._lie(f"stream {name!r}: {error.what}") from error
             self._made[name] = stream
         return stream
+
+    def track(self, name: str) -> Track:
+        """Return where a camera's packets lie.
+
+        Raises:
+            KeyError: no camera has this name.
+            Corrupt: its stamps or packets break a rule.
+        """
+        about = self._cameras[name]
+        t_ns, offset, size, key, rank = (self._array(f"{name}/{part}") for part in ("t_ns", *_PLACES))
+        try:
+            return Track(
+                t_ns=t_ns,
+                offset=offset,
+                size=size,
+                key=key,
+                rank=rank,
+                codec=about.codec,
+                form=about.form,
+                width=about.width,
+                height=about.height,
+                setup=base64.b64decode(about.setup),
+                clock=about.clock,
+                stamp=about.stamp,
+                unit=about.unit,
+            )
+        except (InvalidEpisode, ValueError) as error:
+            raise self._lie(f"camera {name!r}: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._about)
@@ -176,3 +248,23 @@ class Streams(Mapping[str, Stream]):
         tensor = self._tensors[name]
         start, end = tensor.data_offsets
         return np.frombuffer(self._body[start:end], dtype=_DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+class Cropped(Mapping[str, Stream]):
+    """The samples of some streams in `[start_ns, end_ns)`, as views: how a try is read out of a long log."""
+
+    def __init__(self, whole: Mapping[str, Stream], start_ns: int, end_ns: int) -> None:
+        self._whole, self._bounds = whole, (start_ns, end_ns)
+
+    def __getitem__(self, name: str) -> Stream:
+        stream = self._whole[name]
+        low, high = (int(place) for place in np.searchsorted(stream.t_ns, self._bounds))
+        if low == 0 and high == len(stream.t_ns):
+            return stream
+        return replace(stream, t_ns=stream.t_ns[low:high], values=stream.values[low:high])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)

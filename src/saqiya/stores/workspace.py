@@ -12,9 +12,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,12 +23,14 @@ from typing import Final
 import msgspec
 
 from saqiya.domain.ids import Clock, Mint
-from saqiya.domain.nouns import Episode
+from saqiya.domain.media import Video
+from saqiya.domain.nouns import Episode, MediaInfo, Recording
+from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
-from saqiya.stores import streams
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, replace_file
 from saqiya.stores.objects import Objects
+from saqiya.stores.streams import Cropped, Streams, load
 
 __all__ = ["Workspace"]
 
@@ -122,14 +125,83 @@ class Workspace:
             )
         return cls(root, site=facts.site, clock=clock, entropy=entropy)
 
-    def streams(self, episode: Episode) -> streams.Streams:
-        """Open an episode's streams; each is read when it is asked for.
+    def streams(self, episode: Episode) -> Mapping[str, Stream]:
+        """Open an episode's streams; each is read when it is asked for, and holds the episode's range alone.
 
         Raises:
             Erased: the episode's bytes were erased on purpose.
             Corrupt: they are missing or damaged.
         """
-        return streams.load(self.catalog.object_path(episode.streams))
+        return Cropped(self._whole(episode), episode.start_ns, episode.end_ns)
+
+    def videos(self, episode: Episode) -> dict[str, Video]:
+        """Open an episode's cameras: packets are read when they are asked for.
+
+        Raises:
+            Erased: the episode's bytes were erased on purpose.
+            Corrupt: bytes are missing or damaged, or a linked file is not what it was.
+        """
+        if not episode.media:
+            return {}
+        whole = self._whole(episode)
+        files: dict[str, memoryview] = {}
+        found = {}
+        for media in episode.media:
+            if media.digest not in files:
+                files[media.digest] = _mapped(self.media_path(episode, media))
+            track = whole.track(media.name).between(episode.start_ns, episode.end_ns)
+            found[media.name] = Video(track, files[media.digest])
+        return found
+
+    def media_path(self, episode: Episode, media: MediaInfo) -> Path:
+        """Return the file that holds a camera's packets: an object, or an original that was linked where it lies.
+
+        Raises:
+            Erased: the bytes were erased on purpose.
+            Corrupt: they are missing, or the linked file has changed since.
+        """
+        if media.object is not None:
+            return self.catalog.object_path(media.object)
+        for recording in (self.catalog.get(one, Recording) for one in episode.recordings):
+            for place, digest, size_bytes in recording.files():
+                if digest == media.digest:
+                    path = Path(place)
+                    if not path.is_file() or path.stat().st_size != size_bytes:
+                        raise Corrupt(
+                            "the linked file is gone or has changed",
+                            subject=place,
+                            remedy="Bring it back, or ingest it again where it lies now",
+                        )
+                    return path
+        raise Corrupt("no recording of the episode holds this camera", subject=media.name, remedy="Run `saqiya verify`")
+
+    def log(self, episode: Episode) -> EpisodeLog:
+        """Return a stored episode as a format would have read it, for whoever writes or shows it.
+
+        Raises:
+            Erased, Corrupt: as `streams` and `videos`.
+        """
+        facts: dict[str, JsonValue] = {
+            "source": str(episode.source),
+            "task": episode.task,
+            "embodiment": episode.embodiment,
+            "site": episode.site,
+            "operator": episode.operator,
+            "policy": episode.policy or episode.policy_name,
+        }
+        if episode.start is not None:
+            facts["start"] = {"seed": episode.start.seed, "factors": dict(episode.start.factors)}
+        said = {name: value for name, value in facts.items() if value not in ("", "unknown")}
+        return EpisodeLog(
+            episode.key_in_recording,
+            self.streams(episode),
+            episode.events,
+            {**episode.extra, **said},
+            self.videos(episode),
+        )
+
+    def _whole(self, episode: Episode) -> Streams:
+        return load(self.catalog.object_path(episode.streams))
 
     @contextmanager
     def lock(self, scope: str) -> Iterator[None]:
@@ -159,6 +231,13 @@ class Workspace:
     def close(self) -> None:
         """Close the catalog's connections."""
         self.catalog.close()
+
+
+def _mapped(path: Path) -> memoryview:
+    with disk_errors(path), path.open("rb") as file:
+        if not path.stat().st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _busy(facts: bytes, scope: str) -> WorkspaceBusy:
