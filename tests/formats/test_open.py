@@ -24,7 +24,7 @@ class Words:
 
 
 def found(*paths: Path, skip: tuple[Path, ...] = ()) -> dict[str, object]:
-    return {path.name: item for path, item in read_logs(paths, [Words()], skip=skip)}
+    return {path.name: item for path, _, item in read_logs(paths, [Words()], skip=skip)}
 
 
 def write(folder: Path, **files: str) -> None:
@@ -65,10 +65,10 @@ def test_a_path_that_is_not_there_is_rejected(tmp_path: Path) -> None:
 def test_a_path_given_twice_is_read_once_and_skipped_files_not_at_all(tmp_path: Path) -> None:
     write(tmp_path, a__word="good", trials__csv="x")
     items = list(read_logs([tmp_path, tmp_path / "a.word"], [Words()], skip=[tmp_path / "trials.csv"]))
-    assert [path.name for path, _ in items] == ["a.word"]
+    assert [path.name for path, _, _ in items] == ["a.word"]
 
 
 def test_links_between_folders_do_not_go_round(tmp_path: Path) -> None:
     write(tmp_path / "in", a__word="good")
     (tmp_path / "in" / "loop").symlink_to(tmp_path)
-    assert [path.name for path, _ in read_logs([tmp_path], [Words()])] == ["a.word", "loop"]
+    assert [path.name for path, _, _ in read_logs([tmp_path], [Words()])] == ["a.word", "loop"]

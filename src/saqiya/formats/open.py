@@ -44,8 +44,10 @@ class Ignored:
 
 def read_logs(
     paths: Iterable[Path], formats: Sequence[Format], *, skip: Iterable[Path] = ()
-) -> Iterator[tuple[Path, EpisodeLog | Unread | Ignored]]:
-    """Yield what every file or folder under `paths` holds, in a stable order; nothing is passed over in silence.
+) -> Iterator[tuple[Path, str, EpisodeLog | Unread | Ignored]]:
+    """Yield what every file or folder under `paths` holds, and the name of the format that read it ("" for none).
+
+    The order is stable, and nothing is passed over in silence.
 
     A folder that a format takes as one log is not walked into. Hidden folders and links to folders are not followed;
     a path that is given twice is read once. `skip` are files the caller has another use for.
@@ -53,48 +55,52 @@ def read_logs(
     seen = {path.resolve() for path in skip}
     for path in paths:
         if not path.exists():
-            yield path, Unread(path.name, "there is no such file or folder", "Check the path.")
+            yield path, "", Unread(path.name, "there is no such file or folder", "Check the path.")
         else:
             yield from _walk(path, formats, seen)
 
 
 def _walk(
     path: Path, formats: Sequence[Format], seen: set[Path]
-) -> Iterator[tuple[Path, EpisodeLog | Unread | Ignored]]:
+) -> Iterator[tuple[Path, str, EpisodeLog | Unread | Ignored]]:
     resolved = path.resolve()
     if resolved in seen:
         return
     seen.add(resolved)
     if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe or a device could wait for ever
-        yield path, Unread(path.name, "is neither a file nor a folder", "Leave it out.")
+        yield path, "", Unread(path.name, "is neither a file nor a folder", "Leave it out.")
         return
     try:
         reader = next((item for item in formats if item.sniff(path)), None)
         children = sorted(path.iterdir(), key=lambda child: child.name) if reader is None and path.is_dir() else []
     except OSError as error:
-        yield path, Unread(path.name, f"cannot be opened: {error.strerror}", "Check the rights of the file.")
+        yield path, "", Unread(path.name, f"cannot be opened: {error.strerror}", "Check the rights of the file.")
         return
     if reader is not None:
         yield from _read(path, reader)
     elif not path.is_dir():
-        yield path, _unknown(path, formats)
+        yield path, "", _unknown(path, formats)
     for child in children:
         if child.name.startswith("."):
-            yield child, Ignored("hidden")
+            yield child, "", Ignored("hidden")
         elif child.is_dir() and child.is_symlink():
-            yield child, Ignored("a link to a folder")
+            yield child, "", Ignored("a link to a folder")
         else:
             yield from _walk(child, formats, seen)
 
 
-def _read(path: Path, reader: Format) -> Iterator[tuple[Path, EpisodeLog | Unread]]:
+def _read(path: Path, reader: Format) -> Iterator[tuple[Path, str, EpisodeLog | Unread]]:
     try:
         for item in reader.read(path):
-            yield path, item
+            yield path, reader.name, item
     except InputError as error:
-        yield path, Unread(path.name, error.what, error.remedy or "Record or copy the file again.")
+        yield path, reader.name, Unread(path.name, error.what, error.remedy or "Record or copy the file again.")
     except OSError as error:
-        yield path, Unread(path.name, f"cannot be read: {error.strerror or error}", "Check the file and its rights.")
+        yield (
+            path,
+            reader.name,
+            Unread(path.name, f"cannot be read: {error.strerror or error}", "Check the file and its rights."),
+        )
 
 
 def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from saqiya.domain.ids import digest_of
 from saqiya.domain.streams import Stream
 
-__all__ = ["group_same", "prints_of", "same_try"]
+__all__ = ["TwinIndex", "group_same", "prints_of", "same_try"]
 
 FEWEST_ROWS_N = 8
 FEWEST_DISTINCT_N = 8
@@ -37,16 +38,50 @@ def same_try(first: Sequence[str], second: Sequence[str]) -> bool:
     return len(a & b) * 2 > min(len(a), len(b))
 
 
+class TwinIndex:
+    """Finds the episode that a try already is, among any number of them: looks up digests, compares no lists.
+
+    Episodes are found in the order in which they were added, whatever their ids are.
+    """
+
+    def __init__(self, known: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
+        """Take in (id, prints) of what is there."""
+        self._sizes: dict[str, int] = {}
+        self._holders: dict[str, list[str]] = {}
+        for own, prints in known:
+            self.add(own, prints)
+
+    def __len__(self) -> int:
+        """How many episodes are known."""
+        return len(self._sizes)
+
+    def add(self, own: str, prints: Sequence[str]) -> None:
+        """Remember an episode by its id; adding an id again changes nothing."""
+        if own in self._sizes:
+            return
+        distinct = set(prints)
+        self._sizes[own] = len(distinct)
+        for digest in distinct:
+            self._holders.setdefault(digest, []).append(own)
+
+    def find(self, prints: Sequence[str]) -> str | None:
+        """Return the id of the first episode that is the same try by the rule of `same_try`; None where there is none."""
+        distinct = set(prints)
+        shared: Counter[str] = Counter()
+        for digest in distinct:
+            shared.update(self._holders.get(digest, ()))
+        twins = {own for own, count in shared.items() if count * 2 > min(self._sizes[own], len(distinct))}
+        return next((own for own in self._sizes if own in twins), None) if len(twins) > 1 else next(iter(twins), None)
+
+
 def group_same(prints: Sequence[Sequence[str]]) -> tuple[int, ...]:
     """Return for each try the index of the first try that is the same one (its own index where it is new)."""
-    holders: dict[str, list[int]] = {}
+    index = TwinIndex()
     first: list[int] = []
     for number, own in enumerate(prints):
-        near = sorted({other for digest in own for other in holders.get(digest, ())})
-        twin = next((other for other in near if same_try(prints[other], own)), None)
-        first.append(number if twin is None else first[twin])
-        for digest in own:
-            holders.setdefault(digest, []).append(number)
+        twin = index.find(own)
+        first.append(number if twin is None else first[int(twin)])
+        index.add(str(number), own)
     return tuple(first)
 
 

@@ -239,7 +239,13 @@ class Flywheel:
         """Take in log files or folders of any known format; the same try in two formats becomes one episode."""
         formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
         return ingest.run(
-            self.store, [Path(one) for one in paths], formats, facts=facts or {}, link=link, clock=self.clock
+            self.store,
+            [Path(one) for one in paths],
+            formats,
+            facts=facts or {},
+            keep=ingest.Keep.LINK if link else ingest.Keep.COPY,
+            clock=self.clock,
+            progress=self.progress,
         )
 
     def register(

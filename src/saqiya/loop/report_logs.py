@@ -160,7 +160,7 @@ def _readers(formats: Sequence[str] | None) -> tuple[list[Format], list[str]]:
 
 def _gather(paths: Iterable[Path], readers: Sequence[Format], skip: Iterable[Path]) -> _Gathered:
     gathered = _Gathered()
-    for path, item in read_logs(paths, readers, skip=skip):
+    for path, _, item in read_logs(paths, readers, skip=skip):
         if isinstance(item, Ignored):
             gathered.ignored[item.why] += 1
             continue

@@ -38,7 +38,7 @@ class Objects:
         with disk_errors(root):
             self.incoming.mkdir(parents=True, exist_ok=True)
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes | memoryview) -> str:
         """Store `data` for good and return its digest; bytes that are already here are not written again.
 
         Raises:
@@ -46,7 +46,7 @@ class Objects:
         """
         return self.put_many([data])[0]
 
-    def put_many(self, batch: Sequence[bytes]) -> list[str]:
+    def put_many(self, batch: Sequence[bytes | memoryview]) -> list[str]:
         """Store many objects for about the price of a few, and return their digests in order.
 
         Every file is fsynced, then renamed, then every folder that got a name is fsynced: the same promise as `put`,
@@ -174,7 +174,7 @@ class Objects:
         if missing:
             sync_folder(self.root)
 
-    def _write(self, fresh: dict[str, bytes], pool: ThreadPoolExecutor) -> None:
+    def _write(self, fresh: dict[str, bytes | memoryview], pool: ThreadPoolExecutor) -> None:
         opened: list[tuple[str, Path, int]] = []
         try:
             for digest, data in fresh.items():
