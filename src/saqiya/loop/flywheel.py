@@ -44,6 +44,7 @@ from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
 from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, parse_config, read_config, template
 from saqiya.loop.crew import Crew
+from saqiya.loop.data import Data
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.rolling import Rolling
 from saqiya.measure import stage as measure
@@ -147,6 +148,11 @@ class Flywheel:
                 )
         return config
 
+    @property
+    def data(self) -> Data:
+        """The verbs of the data layer: ingest, cut, export, query and the like; they need no site."""
+        return Data(self.store, clock=self.clock, progress=self.progress)
+
     @cached_property
     def site(self) -> Site:
         """The configured site, for its spec and for drawing starts; rollouts have their own."""
@@ -236,17 +242,8 @@ class Flywheel:
     def ingest(
         self, paths: Iterable[str | Path], *, facts: Mapping[str, Any] | None = None, link: bool = False
     ) -> ingest.Admitted:
-        """Take in log files or folders of any known format; the same try in two formats becomes one episode."""
-        formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
-        return ingest.run(
-            self.store,
-            [Path(one) for one in paths],
-            formats,
-            facts=facts or {},
-            keep=ingest.Keep.LINK if link else ingest.Keep.COPY,
-            clock=self.clock,
-            progress=self.progress,
-        )
+        """Take in logs of any known format: `data.ingest`."""
+        return self.data.ingest(paths, facts=facts, keep="link" if link else "copy")
 
     def register(
         self, name: str, *, file: str | Path | None = None, declared: Mapping[str, str] | None = None

@@ -1,0 +1,101 @@
+"""The data layer of a workspace, one method a verb: what comes in, how it is cut, and how it goes out again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from saqiya import plugins
+from saqiya.detect.stage import outcomes_of
+from saqiya.domain.contracts import Progress, Shipped
+from saqiya.domain.ids import Clock
+from saqiya.domain.nouns import DatasetVersion, Episode, Export
+from saqiya.domain.streams import JsonValue
+from saqiya.errors import UsageError
+from saqiya.ingest import stage as ingest
+from saqiya.stores.workspace import Workspace
+
+__all__ = ["Data"]
+
+
+class Data:
+    """What can be done with a workspace's data without turning the wheel."""
+
+    def __init__(self, store: Workspace, *, clock: Clock, progress: Progress) -> None:
+        self.store, self.clock, self.progress = store, clock, progress
+
+    def ingest(
+        self, paths: Iterable[str | Path], *, facts: Mapping[str, Any] | None = None, keep: str = "copy"
+    ) -> ingest.Admitted:
+        """Take in log files or folders of any known format; the same try in two formats becomes one episode.
+
+        Args:
+            paths: files or folders; folders are walked.
+            facts: said of all of them (task, policy ...); what a log says itself wins.
+            keep: what happens to the originals: "copy", "cameras" (only what holds pictures is copied) or "link".
+        """
+        formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
+        return ingest.run(
+            self.store,
+            [Path(one) for one in paths],
+            formats,
+            facts=facts or {},
+            keep=ingest.Keep(keep),
+            clock=self.clock,
+            progress=self.progress,
+        )
+
+    def export(
+        self, what: Sequence[str], path: str | Path, *, form: str, settings: Mapping[str, JsonValue] | None = None
+    ) -> Export:
+        """Write episodes, or the episodes of a dataset version, as another format's dataset.
+
+        Args:
+            what: one dataset version, or any number of episodes, by id, key or a unique part of an id.
+            path: where to; it must not exist.
+            form: a registered writer: "lerobot", "mcap", "rerun", "robomimic".
+            settings: the writer's own ("fps").
+
+        Raises:
+            UsageError: nothing was named, or versions and episodes were mixed.
+            AlreadyThere: `path` exists.
+        """
+        version, episodes = self._chosen(what)
+        writer = plugins.load("saqiya.writers", form)()
+        notes = writer.write_all(
+            self._shipped(version, episodes), Path(path), settings=settings or {}, progress=self.progress
+        )
+        made = Export(
+            id=self.store.catalog.new_id("export"),
+            dataset=version.id if version else None,
+            episodes=tuple(one.id for one in episodes),
+            format=form,
+            location=str(Path(path).resolve()),
+            settings=dict(settings or {}),
+            notes=tuple(notes),
+        )
+        return self.store.catalog.put(made, key=made.id)
+
+    def _chosen(self, what: Sequence[str]) -> tuple[DatasetVersion | None, list[Episode]]:
+        nouns = [self.store.catalog.get(one) for one in what]
+        if len(nouns) == 1 and isinstance(nouns[0], DatasetVersion):
+            ids = dict.fromkeys(entry.episode for entry in nouns[0].entries)
+            return nouns[0], [self.store.catalog.get(one, Episode) for one in ids]
+        episodes = [one for one in nouns if isinstance(one, Episode)]
+        if not nouns or len(episodes) != len(nouns):
+            raise UsageError("must be one dataset version, or episodes", remedy="Name them by id; see saqiya query.")
+        return None, episodes
+
+    def _shipped(self, version: DatasetVersion | None, episodes: Sequence[Episode]) -> Iterator[Shipped]:
+        spans: dict[str, list[tuple[int, int, float, str]]] = {}
+        for entry in version.entries if version else ():
+            spans.setdefault(entry.episode, []).append((entry.start_ns, entry.end_ns, entry.weight, str(entry.role)))
+        outcomes = outcomes_of(self.store, episodes)
+        for done, episode in enumerate(episodes):
+            self.progress("export", done, len(episodes))
+            log = self.store.log(episode)
+            said = {**log.metadata, "outcome": str(outcomes[episode.id])}
+            yield Shipped(episode.id, replace(log, metadata=said), tuple(spans.get(episode.id, ())))
+        self.progress("export", len(episodes), len(episodes))
