@@ -2,7 +2,8 @@
 
 One file is one episode. Our files hold a metadata record `saqiya.log` (version and key), `saqiya.episode` (facts known
 at the start), one protobuf channel a stream, a JSON channel `events`, and where a recorder wrote them `saqiya.end`
-(facts known at the end), `saqiya.losses` and `saqiya.recovered`. A message's log time is the row's stamp.
+(facts known at the end), `saqiya.losses` and `saqiya.recovered`. A message's log time is the row's stamp. A camera is a
+channel of Foxglove's own video or picture messages (`mcap_video`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from saqiya.domain.contracts import Unread
+from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stream
 from saqiya.errors import AlreadyThere, InvalidEpisode, StorageFull, UnreadableLog, WorkspaceError
 from saqiya.formats.mcap_rows import MARK, layout_of, layout_read, schema_of, stream_read
@@ -97,6 +99,9 @@ class McapFormat:
         from saqiya.formats.mcap_container import ContainerWriter
 
         with new_file(path, fsync=fsync) as out:
+            if episode.videos:  # too much to hold at once
+                _write_episode(ContainerWriter(out), episode)
+                return
             whole = io.BytesIO()
             _write_episode(ContainerWriter(whole), episode)
             left = whole.getbuffer()
@@ -187,7 +192,13 @@ def _write_episode(writer: ContainerWriter, episode: EpisodeLog) -> None:
     channel = event_channel(writer)
     payloads = [event_payload(event.name, event.detail) for event in episode.events]
     blocks.append(pack_payloads(channel, [event.t_ns for event in episode.events], payloads))
-    writer.write(blocks)
+    if episode.videos:
+        from saqiya.formats.mcap_video import VideoChannel, write_beside
+
+        cameras = [VideoChannel(writer, name, video) for name, video in sorted(episode.videos.items())]
+        write_beside(writer, cameras, blocks)
+    else:
+        writer.write(blocks)
     writer.finish()
 
 
@@ -213,32 +224,36 @@ def _episode(contents: Contents, path: Path) -> EpisodeLog:
             subject=str(path),
             remedy="Read it with a newer Saqiya.",
         )
-    streams, events, metadata = _own_channels(contents, path)
+    streams, events, videos, metadata = _own_channels(contents, path)
     if not ours:
         from saqiya.formats.mcap_foreign import decode_foreign
 
         more_streams, more_events, metadata = decode_foreign(contents)
         streams, events = streams | more_streams, events + more_events
-        if not streams and not events:
+        if not streams and not events and not videos:
             raise UnreadableLog(
                 f"nothing in it can be decoded ({_reasons(metadata)})",
                 subject=str(path),
                 remedy="Record as protobuf or JSON channels, or convert it first.",
             )
-        return EpisodeLog(path.stem, streams, tuple(sorted(events, key=lambda event: event.t_ns)), metadata)
+        return EpisodeLog(path.stem, streams, tuple(sorted(events, key=lambda event: event.t_ns)), metadata, videos)
     for name in ("saqiya.episode", "saqiya.end"):
         metadata |= _facts_read(records.get(name, {}), path)
     for name in ("saqiya.losses", "saqiya.recovered"):
         if name in records:
             metadata[name.removeprefix("saqiya.")] = _facts_read(records[name], path)
-    return EpisodeLog(records["saqiya.log"].get("key", path.stem), streams, tuple(events), metadata)
+    return EpisodeLog(records["saqiya.log"].get("key", path.stem), streams, tuple(events), metadata, videos)
 
 
-def _own_channels(contents: Contents, path: Path) -> tuple[dict[str, Stream], list[Event], dict[str, JsonValue]]:
+def _own_channels(
+    contents: Contents, path: Path
+) -> tuple[dict[str, Stream], list[Event], dict[str, Video], dict[str, JsonValue]]:
     from saqiya.formats.mcap_scan import Messages
 
     streams: dict[str, Stream] = {}
     events: list[Event] = []
+    videos: dict[str, Video] = {}
+    lost: dict[str, JsonValue] = {}
     for number, channel in contents.channels.items():
         messages = contents.messages.get(number) or Messages()
         subject = f"{path}: {channel.topic}"
@@ -248,7 +263,12 @@ def _own_channels(contents: Contents, path: Path) -> tuple[dict[str, Stream], li
             streams[channel.topic] = stream_read(channel.metadata, messages.t_ns, values, subject)
         elif channel.metadata.get(MARK) == "events":
             events.extend(_events(messages, subject))
-    return streams, events, {}
+        elif channel.metadata.get(MARK) == "video":
+            from saqiya.formats.mcap_video import video_read
+
+            videos[channel.topic], gap = video_read(channel.metadata, messages, subject)
+            lost |= {channel.topic: gap} if gap else {}
+    return streams, events, videos, {"skipped": lost} if lost else {}
 
 
 def _events(messages: Messages, subject: str) -> list[Event]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Any
@@ -181,15 +181,16 @@ class ContainerWriter:
             )
         )
 
-    def write(self, blocks: Sequence[Block]) -> None:
+    def write(self, blocks: Sequence[Block], *, packed: bool = False) -> None:
         """Write blocks, at most one a channel, as chunks that follow each other in time, each with its message indexes.
 
         Within a chunk the messages of a channel lie side by side, so that they are written, packed and read as one
-        array; readers bring a chunk into time order by its indexes.
+        array; readers bring a chunk into time order by its indexes. Blocks that are `packed` already (encoded
+        pictures) are not compressed again.
         """
         held = [block.in_time_order() for block in blocks if len(block.records)]
         for part in _cut(held):
-            self._chunk(part)
+            self._chunk(part, None if packed else self._compress)
 
     def finish(self) -> None:
         """Write the summary and the footer: from here on any reader accepts the file."""
@@ -224,12 +225,12 @@ class ContainerWriter:
         yield Opcode.ATTACHMENT_INDEX, _bytes_of(*self._attachment_indexes)
         yield Opcode.METADATA_INDEX, _bytes_of(*self._metadata_indexes)
 
-    def _chunk(self, blocks: Sequence[Block]) -> None:
+    def _chunk(self, blocks: Sequence[Block], compress: Callable[[bytes], bytes] | None) -> None:
         data = b"".join([block.data for block in blocks])
         index = _index_of(blocks)
         start_ns, end_ns = int(index["t"].min()), int(index["t"].max())
-        stored = self._compress(data) if self._compress else data
-        compression = "zstd" if self._compress else ""
+        stored = compress(data) if compress else data
+        compression = "zstd" if compress else ""
         chunk = _bytes_of(
             Chunk(
                 compression=compression,

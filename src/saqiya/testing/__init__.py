@@ -9,7 +9,7 @@ well. Write one test for each plug-in of yours:
 
 from saqiya.testing.clock import ManualClock
 from saqiya.testing.detectors import check_detector
-from saqiya.testing.episodes import make_episode
+from saqiya.testing.episodes import make_episode, make_video
 from saqiya.testing.formats import check_format
 from saqiya.testing.sites import check_site
 from saqiya.testing.trainers import check_trainer
@@ -21,4 +21,5 @@ __all__ = [
     "check_site",
     "check_trainer",
     "make_episode",
+    "make_video",
 ]

@@ -1,18 +1,25 @@
-"""Episodes for tests: small, drawn from a seed, and shaped like what the loop logs."""
+"""Episodes for tests: small, drawn from a seed, and shaped like what the loop logs; cameras for tests of containers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saqiya.domain.media import Track, Video
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
 
-__all__ = ["make_episode"]
+__all__ = ["make_episode", "make_video"]
 
 _FORCE_PER_STEP = 4
+_GOP = 4
+_START = b"\0\0\0\1"
+_KEY_HEADS = {"h264": (b"\x67", b"\x68", b"\x65"), "hevc": (b"\x40\x01", b"\x42\x01", b"\x44\x01", b"\x26\x01")}
+_OTHER_HEAD = {"h264": b"\x41", "hevc": b"\x02\x01"}
 
 
 def make_episode(
@@ -74,3 +81,89 @@ def make_episode(
     last_ns = int(stamps[-1])
     events = (Event(0, "phase/reach"), Event(last_ns, "success" if success else "timeout"))
     return EpisodeLog(f"episode_{seed}", made, events, facts)
+
+
+def make_video(
+    *,
+    seed: int = 0,
+    pictures: int = 12,
+    codec: str = "h264",
+    form: str = "annexb",
+    reordered: bool = False,
+    unit: str = "",
+) -> Video:
+    """Build a camera whose packets are well-formed on the outside: units, lengths, start codes, sets, and no picture.
+
+    A key packet begins every fourth picture; the stamps are those of a 30 Hz camera with jitter. A test that decodes
+    must encode real pictures instead.
+
+    Args:
+        seed: draws stamps and packets; equal arguments give equal videos.
+        pictures: how many.
+        codec: one of CODECS; "png" packets are real 8 x 6 pictures, 16 bit where there is a `unit`.
+        form: as for a `Track`.
+        reordered: two packets in each group have changed places, as B-frames make it, and the first and last picture
+            lie outside the episode's range.
+        unit: "mm" or "m" for depth.
+    """
+    rng = np.random.default_rng(seed)
+    t_ns = np.arange(pictures, dtype=np.int64) * 33_333_333 + rng.integers(0, 9_000_000, pictures)
+    key = np.arange(pictures) % _GOP == 0
+    rank = np.arange(pictures)
+    if reordered:
+        swap = np.flatnonzero(np.arange(pictures) % _GOP == 1)
+        swap = swap[swap + 1 < pictures]
+        rank[swap], rank[swap + 1] = rank[swap + 1], rank[swap].copy()
+    make, setup = _packet_maker(rng, codec, form, deep=bool(unit))
+    packets = [make(bool(one)) for one in key]
+    size = np.array([len(packet) for packet in packets], dtype=np.int64)
+    track = Track(
+        t_ns=t_ns, offset=np.cumsum(size) - size, size=size, key=key, rank=rank, codec=codec, form=form, setup=setup,
+        width=8, height=6, pre=int(reordered), post=int(reordered), clock="camera", unit=unit,
+    )  # fmt: skip
+    return Video(track, b"".join(packets))
+
+
+def _packet_maker(
+    rng: np.random.Generator, codec: str, form: str, *, deep: bool
+) -> tuple[Callable[[bool], bytes], bytes]:
+    """Return what makes a packet (key or not), and the set-up beside the packets."""
+
+    def noise() -> bytes:
+        return bytes(rng.integers(1, 256, int(rng.integers(8, 60)), dtype=np.uint8))  # no zero: no start code
+
+    if codec in _KEY_HEADS:
+        *sets, picture = (head + noise() for head in _KEY_HEADS[codec])
+        if form == "annexb":
+            return lambda key: b"".join(
+                _START + unit for unit in ([*sets, picture + noise()] if key else [_OTHER_HEAD[codec] + noise()])
+            ), b""
+        head = _KEY_HEADS[codec][-1]
+        return lambda key: _sized((head if key else _OTHER_HEAD[codec]) + noise(), ">I"), _setup(codec, sets)
+    if codec == "av1":
+        header = b"\x0a\x04" + noise()[:4]
+        return lambda key: b"\x12\x00" + (header if key else b"") + b"\x32\x08" + noise()[:8], b"\x81\0\0\0" + header
+    if codec == "png":
+        return lambda _: _png(rng, deep=deep), b""
+    return lambda _: b"\xff\xd8\xff\xe0" + noise() + b"\xff\xd9", b""
+
+
+def _setup(codec: str, sets: list[bytes]) -> bytes:
+    """Return an avcC or hvcC box's bytes with NAL lengths of four bytes."""
+    if codec == "h264":
+        return b"\x01\x42\xc0\x1e\xff\xe1" + _sized(sets[0], ">H") + b"\x01" + _sized(sets[1], ">H")
+    arrays = b"".join(struct.pack(">BH", 0xA0 | one[0] >> 1, 1) + _sized(one, ">H") for one in sets)
+    return b"\x01" + bytes(20) + b"\x03" + bytes((len(sets),)) + arrays
+
+
+def _sized(data: bytes, kind: str) -> bytes:
+    return struct.pack(kind, len(data)) + data
+
+
+def _png(rng: np.random.Generator, *, deep: bool) -> bytes:
+    rows = rng.integers(0, 65536, (6, 8)).astype(">u2") if deep else rng.integers(0, 256, (6, 8), dtype=np.uint8)
+    body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    head = struct.pack(">IIBBBBB", 8, 6, 16 if deep else 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    chunks = (_sized(data, ">I")[:4] + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Format, Unread, Writable
+from saqiya.domain.media import Track, Video
 from saqiya.domain.streams import EpisodeLog, Stream
-from saqiya.errors import UnreadableLog
+from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.testing.demand import demand, same_bits
-from saqiya.testing.episodes import make_episode
+from saqiya.testing.episodes import make_episode, make_video
 
 __all__ = ["check_format"]
 
+_CAMERAS = {  # codec, form, packets out of picture order, unit
+    "starts": ("h264", "annexb", False, ""),
+    "lengths": ("h264", "avcc", True, ""),
+    "hevc starts": ("hevc", "annexb", True, ""),
+    "hevc lengths": ("hevc", "avcc", False, ""),
+    "av1": ("av1", "obu", False, ""),
+    "vp9": ("vp9", "", False, ""),
+    "jpeg": ("jpeg", "", False, ""),
+    "depth": ("png", "", False, "mm"),
+}
 _FOREIGN = {
     "empty": b"",
     "text": b"dear diary, today the robot dropped the cup again\n" * 20,
@@ -35,7 +48,8 @@ def check_format(
     """Check that a format keeps the contract.
 
     Args:
-        form: the format; a `Writable` one must give back what it wrote, bit for bit.
+        form: the format; a `Writable` one must give back what it wrote, bit for bit, cameras packet by packet. What it
+            cannot hold it must refuse with InvalidEpisode, leaving nothing behind.
         folder: an empty folder to write to.
         episodes: what a writable format writes; made-up ones with every dtype and awkward value when left out.
         samples: good files of the format; a format that cannot write needs at least one.
@@ -47,6 +61,7 @@ def check_format(
     own = list(samples)
     if isinstance(form, Writable):
         own += _check_round_trip(form, form, folder, episodes or _awkward())
+        own += _check_cameras(form, form, folder) if episodes is None else []
     demand(own, "A format that cannot write needs a sample file to be checked.")
     for path in own:
         demand(form.sniff(path), "sniff must say yes to a file of its own format.")
@@ -85,10 +100,33 @@ def _awkward() -> list[EpisodeLog]:
     return [plain, EpisodeLog(odd.key, streams, odd.events, odd.metadata)]
 
 
-def _check_round_trip(form: Format, writer: Writable, folder: Path, episodes: Sequence[EpisodeLog]) -> list[Path]:
+def _check_cameras(form: Format, writer: Writable, folder: Path) -> list[Path]:
+    """Try one episode for each kind of camera; a format may refuse a kind, but not drop it."""
+    held = {}
+    for kind, (codec, wrapping, reordered, unit) in _CAMERAS.items():
+        video = make_video(seed=3, codec=codec, form=wrapping, reordered=reordered, unit=unit)
+        path = folder / f"camera-{kind}"
+        try:
+            writer.write(replace(make_episode(seed=3, steps=4), videos={f"camera/{kind}": video}), path)
+        except InvalidEpisode as refused:
+            demand(refused.what, "A camera that a format cannot hold must be refused with a reason.")
+            demand(not path.exists(), "A refused write must leave nothing behind.")
+            continue
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+        held[f"camera/{kind}"] = video
+    if not held:
+        return []
+    empty = make_video(pictures=0, codec=next(iter(held.values())).track.codec)
+    seen = replace(make_episode(seed=4), videos=held | {"camera/none": empty})
+    return _check_round_trip(form, writer, folder, [seen], "seen")
+
+
+def _check_round_trip(
+    form: Format, writer: Writable, folder: Path, episodes: Sequence[EpisodeLog], stem: str = "own"
+) -> list[Path]:
     written = []
     for index, episode in enumerate(episodes):
-        path = folder / f"own-{index}"
+        path = folder / f"{stem}-{index}"
         writer.write(episode, path)
         demand(path.exists(), "write must write to the path that it was given.")
         demand(form.sniff(path), "sniff must say yes to what the format wrote, whatever the file's name.")
@@ -123,9 +161,25 @@ def _check_equal(wrote: EpisodeLog, read: EpisodeLog) -> None:
             == (stream.clock, stream.stamp, stream.unit, stream.fields),
             f"Reading back must give the same clock, kind of stamp, unit and fields: {name!r} differs.",
         )
+    demand(set(read.videos) == set(wrote.videos), "Reading back must give the same cameras, empty ones too.")
+    for name, video in wrote.videos.items():
+        _check_same_video(name, video, read.videos[name])
     demand(read.events == wrote.events, "Reading back must give the same events in the same order.")
     missing = {name for name, value in wrote.metadata.items() if read.metadata.get(name, ...) != value}
     demand(not missing, f"Reading back must give the same metadata; it differs in {', '.join(sorted(missing))}.")
+
+
+def _check_same_video(name: str, wrote: Video, read: Video) -> None:
+    """Compare what a camera says and shows; where its packets lie is the format's own business."""
+    said, back = (
+        {item.name: getattr(video.track, item.name) for item in fields(Track) if item.name != "offset"}
+        for video in (wrote, read)
+    )
+    for fact, value in said.items():
+        same = np.array_equal(value, back[fact]) if isinstance(value, np.ndarray) else value == back[fact]
+        demand(same, f"Reading back must give the same camera: {fact} of {name!r} differs.")
+    same = all(wrote.packet(number) == read.packet(number) for number in range(len(wrote.track.size)))
+    demand(same, f"Reading back must give the same packets, bit for bit: {name!r} differs.")
 
 
 def _check_read(form: Format, path: Path) -> None:
