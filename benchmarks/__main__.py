@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import benchmarks
 from benchmarks.harness import Figure, emit
 
-NOT_BENCHMARKS = {"harness"}
+NOT_BENCHMARKS = {"harness", "peers"}
 
 
 def names() -> list[str]:
