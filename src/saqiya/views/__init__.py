@@ -1,0 +1,1 @@
+"""How stored streams become samples: alignment on read, picture decoding, and which sample comes when."""
