@@ -46,9 +46,14 @@ def init(
     trainer: Annotated[str, typer.Option(help="A registered trainer.")] = "ensemble",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(help="Rollout processes; 0 rolls out in this one.")] = 2,
+    data: Annotated[bool, typer.Option("--data", help="For data alone: no site yet; a second init adds one.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a workspace with a saqiya.toml."""
+    if data:
+        Flywheel.init(where).close()
+        emit({"workspace": str(where)}) if as_json else say(f"Workspace {where}. Next: saqiya ingest LOGS -w {where}")
+        return
     with Flywheel.init(where, site=site, trainer=trainer, seed=seed, workers=workers) as wheel:
         if as_json:
             emit({"workspace": str(where), "scope": wheel.scope})
@@ -58,7 +63,7 @@ def init(
 
 def main() -> None:
     """Run the command line, and turn every error of ours into one line and an exit code."""
-    from saqiya.cli import look, verbs  # noqa: F401 - importing registers their commands
+    from saqiya.cli import data, look, verbs  # noqa: F401 - importing registers their commands
 
     try:
         app()

@@ -59,29 +59,6 @@ def record_recover(
     emit(found) if as_json else say(f"{target}: {found}")
 
 
-@app.command()
-def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Log files or folders.")],
-    fact: Annotated[list[str] | None, typer.Option(help="key=value said of all of them (task, policy ...).")] = None,
-    link: Annotated[bool, typer.Option("--link", help="Leave the originals where they lie.")] = False,
-    where: Where = Path(),
-    as_json: JsonFlag = False,
-) -> None:
-    """Take in logs of any known format; what cannot be used becomes a rejection that says why (exit code 1)."""
-    with opened(where, quiet=as_json) as wheel:
-        admitted = wheel.ingest(paths, facts=pairs_of(fact or []), link=link)
-    if as_json:
-        emit(admitted)
-    else:
-        say(
-            f"{len(admitted.episodes)} episodes, {len(admitted.aliases)} known already in another form, "
-            f"{len(admitted.rejections)} rejected, {admitted.ignored} files that are no logs."
-        )
-        rows("Rejected", ("file", "why", "what to do"), [(r.name, r.reason, r.remedy) for r in admitted.rejections])
-    if admitted.rejections:
-        raise typer.Exit(NO)
-
-
 @policy.command("register")
 def policy_register(
     name: Annotated[str, typer.Argument(help="What logs and tables call it.")],

@@ -11,11 +11,13 @@ from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Progress, Shipped
 from saqiya.domain.ids import Clock
-from saqiya.domain.nouns import DatasetVersion, Episode, Export
+from saqiya.domain.nouns import DatasetVersion, Episode, Export, Lineage, Policy
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import UsageError
 from saqiya.ingest import stage as ingest
+from saqiya.mix import stage as mix
 from saqiya.stores.workspace import Workspace
+from saqiya.train.stage import examine
 
 __all__ = ["Data"]
 
@@ -46,6 +48,53 @@ class Data:
             clock=self.clock,
             progress=self.progress,
         )
+
+    def register(
+        self, name: str, *, file: str | Path | None = None, declared: Mapping[str, str] | None = None
+    ) -> Policy:
+        """Register a policy that was trained elsewhere, so that logs can name it and lineage shows the gap.
+
+        Its lineage is `declared` when anything is said of its origin, else `unknown`. The file is looked at without
+        running anything in it, and kept.
+
+        Raises:
+            PolicyUnreadable: the file is damaged or would run code.
+            UsageError: the name is taken; what was registered first stays as it is.
+        """
+        if self.store.catalog.by_key(Policy, name) is not None:
+            raise UsageError(
+                "a policy of this name is registered already", subject=name, remedy="Give this one another name."
+            )
+        facts = examine(Path(file)) if file else {}
+        policy = Policy(
+            id=self.store.catalog.new_id("policy"),
+            name=name,
+            lineage=Lineage.DECLARED if declared else Lineage.UNKNOWN,
+            trainer="",
+            weights=self.store.objects.put_file(Path(file)) if file else None,
+            spec=None,
+            dataset=None,
+            declared={**facts, **(declared or {})},
+        )
+        return self.store.catalog.put(policy, key=name)
+
+    def version(
+        self, name: str, what: Sequence[str], *, weights: Mapping[str, float] | None = None, note: str = ""
+    ) -> DatasetVersion:
+        """Make a dataset version of whole episodes under a name; nothing is copied.
+
+        Args:
+            name: what it is called from now on.
+            what: episodes, by id, key or a unique part of an id.
+            weights: of a sample, by episode id; 1.0 where nothing is said.
+            note: why it was made.
+
+        Raises:
+            GuardRefusal: nothing was chosen, or an episode is in quarantine.
+            UsageError: the name is taken by a version with other contents.
+        """
+        _, episodes = self._chosen(what)
+        return mix.select(self.store, episodes, weights=weights or {}, parent=None, note=note, key=f"dataset/{name}")
 
     def export(
         self, what: Sequence[str], path: str | Path, *, form: str, settings: Mapping[str, JsonValue] | None = None

@@ -28,7 +28,6 @@ from saqiya.domain.nouns import (
     Episode,
     Failure,
     GateDecision,
-    Lineage,
     Noun,
     Novelty,
     Outcome,
@@ -37,7 +36,7 @@ from saqiya.domain.nouns import (
     Turn,
 )
 from saqiya.domain.streams import Start
-from saqiya.errors import ConfigError, GuardRefusal, UsageError
+from saqiya.errors import ConfigError, GuardRefusal
 from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
@@ -91,24 +90,31 @@ class Flywheel:
         self._open = ExitStack()
 
     @classmethod
-    def init(cls, path: str | Path, *, site: str, trainer: str = "ensemble", seed: int = 0, workers: int = 2) -> Self:
+    def init(
+        cls, path: str | Path, *, site: str = "", trainer: str = "ensemble", seed: int = 0, workers: int = 2
+    ) -> Self:
         """Make a workspace with a saqiya.toml for a registered site, and open it.
+
+        Without a site there is no saqiya.toml: the workspace holds data, and can be given a site by a second `init`.
 
         Raises:
             UnknownPlugin: no site or trainer has this name; nothing was made.
             ConfigError: seed or workers are out of range; nothing was made.
             UsageError: there is a workspace already.
         """
-        plugins.known("saqiya.trainers", trainer)
-        spec = plugins.load("saqiya.sites", site)().spec
-        task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
-        text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
         root = Path(path)
-        parse_config(text, root / FILE_NAME)
-        root.mkdir(parents=True, exist_ok=True)
-        if not (root / FILE_NAME).exists():  # before the folder is a workspace: a crash in between leaves none
-            (root / FILE_NAME).write_text(text, encoding="utf-8")
-        Workspace.create(root, site="local", clock=time.time_ns, entropy=secrets.token_bytes).close()  # noqa: TID251
+        held = (root / FILE_NAME).exists()
+        if site:
+            plugins.known("saqiya.trainers", trainer)
+            spec = plugins.load("saqiya.sites", site)().spec
+            task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
+            text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
+            parse_config(text, root / FILE_NAME)
+            root.mkdir(parents=True, exist_ok=True)
+            if not held:  # before the folder is a workspace: a crash in between leaves none
+                (root / FILE_NAME).write_text(text, encoding="utf-8")
+        if held or not site or not (root / "workspace.json").exists():
+            Workspace.create(root, site="local", clock=time.time_ns, entropy=secrets.token_bytes).close()  # noqa: TID251
         return cls(root)
 
     def __enter__(self) -> Self:
@@ -248,31 +254,8 @@ class Flywheel:
     def register(
         self, name: str, *, file: str | Path | None = None, declared: Mapping[str, str] | None = None
     ) -> Policy:
-        """Register a policy that was trained elsewhere, so that logs can name it and lineage shows the gap.
-
-        Its lineage is `declared` when anything is said of its origin, else `unknown`. The file is looked at without
-        running anything in it, and kept.
-
-        Raises:
-            PolicyUnreadable: the file is damaged or would run code.
-            UsageError: the name is taken; what was registered first stays as it is.
-        """
-        if self.store.catalog.by_key(Policy, name) is not None:
-            raise UsageError(
-                "a policy of this name is registered already", subject=name, remedy="Give this one another name."
-            )
-        facts = train.examine(Path(file)) if file else {}
-        policy = Policy(
-            id=self.store.catalog.new_id("policy"),
-            name=name,
-            lineage=Lineage.DECLARED if declared else Lineage.UNKNOWN,
-            trainer="",
-            weights=self.store.objects.put_file(Path(file)) if file else None,
-            spec=None,
-            dataset=None,
-            declared={**facts, **(declared or {})},
-        )
-        return self.store.catalog.put(policy, key=name)
+        """Register a policy that was trained elsewhere: `data.register`."""
+        return self.data.register(name, file=file, declared=declared)
 
     def detect(self) -> detect.Detected:
         """Calibrate the detectors on the champion's deployment and find its failures."""

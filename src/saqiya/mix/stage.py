@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from saqiya.domain.manifest import manifest_hash
-from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, DatasetVersion, Episode, Role
+from saqiya.domain.nouns import (
+    Audit,
+    Correction,
+    CorrectionKind,
+    CorrectionRequest,
+    DatasetEntry,
+    DatasetVersion,
+    Episode,
+    Role,
+)
 from saqiya.domain.streams import Start
-from saqiya.errors import GuardRefusal
+from saqiya.errors import GuardRefusal, UsageError
 from saqiya.mix.leakage import refuse_leakage
 from saqiya.mix.weights import Lessons, entries, taught_by_operator, whole
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["run"]
+__all__ = ["run", "select"]
 
 
 def run(
@@ -56,6 +65,52 @@ def run(
         note=note,
     )
     return store.catalog.put(version, key=key)
+
+
+def select(
+    store: Workspace,
+    episodes: Sequence[Episode],
+    *,
+    weights: Mapping[str, float],
+    parent: DatasetVersion | None,
+    note: str,
+    key: str,
+) -> DatasetVersion:
+    """Make a dataset version of whole episodes, as a team does that has logs and no wheel yet.
+
+    Args:
+        store: the workspace.
+        episodes: what it holds; each counts once, however often it is named.
+        weights: of a sample, by episode id; 1.0 where nothing is said.
+        parent: the version it grows from, if any.
+        note: why it was made.
+        key: its logical key.
+
+    Raises:
+        GuardRefusal: there is nothing to learn from, or an episode is in quarantine.
+        UsageError: the key is taken by a version with other contents.
+    """
+    chosen = {one.id: one for one in episodes}
+    held = sorted({audit.episode for audit in store.catalog.all(Audit) if audit.verdict != "good"} & set(chosen))
+    if not chosen or held:
+        what = f"{len(held)} of {len(chosen)} episodes are in quarantine" if held else "no episode was chosen"
+        raise GuardRefusal(what, subject=held[0] if held else key, remedy="See saqiya audit, and choose without them.")
+    made = tuple(
+        DatasetEntry(one.id, one.start_ns, one.end_ns, weights.get(one.id, 1.0), Role.ANCHOR) for one in chosen.values()
+    )
+    version = DatasetVersion(
+        id=store.catalog.new_id("dataset_version"),
+        parent=parent.id if parent else None,
+        entries=made,
+        manifest_hash=manifest_hash(made, chosen, parent.manifest_hash if parent else None),
+        note=note,
+    )
+    stored = store.catalog.put(version, key=key)
+    if stored.manifest_hash != version.manifest_hash:
+        raise UsageError(
+            "a dataset version of this name holds something else", subject=key, remedy="Take another name."
+        )
+    return stored
 
 
 def _lessons(store: Workspace, correction: Correction, episode: Episode, *, known: bool) -> Lessons:
