@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,11 @@ import pytest
 from saqiya.domain.nouns import AuthorKind, Episode, Outcome, OutcomeClaim, Recording, Source
 from saqiya.domain.streams import Start, Stream
 from saqiya.stores import streams
+from saqiya.stores.bucket import Bucket, Credentials
 from saqiya.stores.verify import verify
 from saqiya.stores.workspace import Workspace
+
+_serial = itertools.count()
 
 
 @pytest.fixture
@@ -33,6 +38,37 @@ def opened(tmp_path):
     yield open_
     for workspace in made:
         workspace.close()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A server on this machine that speaks S3: its endpoint. Ask it for speed and it tells nothing of the real one."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def new_bucket(s3):
+    """Make a bucket with a name of its own, and give ways to it."""
+    names = []
+
+    def make(name=None, *, now_ns=time.time_ns, **settings):
+        if name is None:
+            name = f"bucket-{next(_serial)}"
+            urllib.request.urlopen(urllib.request.Request(f"{s3}/{name}", method="PUT")).close()
+            names.append(name)
+        who = Credentials("key", "secret")
+        settings = {"endpoint": s3, "credentials": who, "patience_s": 2.0} | settings
+        return Bucket(f"s3://{name}/some/prefix", now_ns=now_ns, **settings)
+
+    make.names = names
+    return make
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -9,7 +10,8 @@ import pytest
 from saqiya.domain.manifest import manifest_hash
 from saqiya.domain.nouns import DatasetEntry, DatasetVersion, Episode, Role, Tombstone
 from saqiya.errors import SaqiyaError
-from saqiya.stores.verify import GRACE_S, sweep, verify
+from saqiya.stores.sweep import GRACE_S, sweep
+from saqiya.stores.verify import verify
 
 LATE_NS = 10**20
 HAND_EDITS = {
@@ -130,8 +132,8 @@ def test_a_byte_that_changed_without_a_trace_is_seen_by_a_full_check_alone(fille
     flip(path)
     memory = filled.derived / "verified.json"
     state = path.stat()  # a disk that loses bits leaves the stamps alone: say that they are the ones remembered
-    sound = memory.read_text().replace("}", f',"{path.parent.name}{path.name}":')
-    memory.write_text(f"{sound}[{state.st_size},{state.st_mtime_ns},{state.st_ctime_ns}]}}")
+    stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
+    memory.write_text(json.dumps(json.loads(memory.read_text()) | {f"{path.parent.name}{path.name}": stamp}))
     assert verified(filled).lies == ()
     assert len(verified(filled, full=True).lies) == 1
 

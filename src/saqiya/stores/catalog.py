@@ -207,7 +207,7 @@ class Catalog:
         return dict(sorted((row[0], row[1]) for row in rows))
 
     def object_path(self, digest: str) -> Path:
-        """Return where an object's bytes lie, unless they were erased: the one door for whoever loads them.
+        """Return a file with an object's bytes, unless they were erased: with `object_view` the one door to them.
 
         Raises:
             Erased: a tombstone stands for the object, whether or not its bytes are still here.
@@ -216,6 +216,16 @@ class Catalog:
         with self.database.reading() as connection:
             _refuse_erased(connection, [digest])
         return self._objects.path(digest)
+
+    def object_view(self, digest: str) -> memoryview:
+        """Return an object's bytes, unless they were erased; they may lie in a pack, where no file is theirs alone.
+
+        Raises:
+            Erased, Corrupt: as `object_path`.
+        """
+        with self.database.reading() as connection:
+            _refuse_erased(connection, [digest])
+        return self._objects.view(digest)
 
     def _read(self, row: sa.Row[Any]) -> Noun:
         """Decode a row, once: nouns never change, so what was read before is still right. Callers share the object."""
@@ -268,9 +278,8 @@ class Catalog:
         _check_targets(links, kinds)
         digests = {link.target for _, link in links if link.kind == "object"}
         _refuse_erased(connection, sorted(digests))
-        for digest in sorted(digests):
-            if not self._objects.has(digest):
-                raise UnknownId("no such object is stored", subject=digest, remedy="Put the bytes first, then the noun")
+        for digest in self._objects.missing(sorted(digests)):
+            raise UnknownId("no such object is stored", subject=digest, remedy="Put the bytes first, then the noun")
         rows = [_row(noun, key, created_ns + place) for place, ((_, key), noun) in enumerate(fresh.items())]
         connection.execute(sa.insert(nouns), rows)
         for table, column, wanted in ((refs, "target", False), (object_refs, "digest", True)):

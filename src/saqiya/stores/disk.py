@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from saqiya.errors import StorageFull, WorkspaceError
 
-__all__ = ["disk_errors", "replace_file", "sync_folder", "write_all"]
+__all__ = ["disk_errors", "map_file", "read_spans", "replace_file", "sync_folder", "write_all"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full, over quota, over the process's file size limit
+_MAPPED_BYTES: Final = 1 << 20
 
 
 @contextmanager
@@ -37,6 +40,47 @@ def disk_errors(subject: Path | str) -> Iterator[None]:
             subject=str(error.filename or subject),
             remedy="Check permissions and limits, then repeat the command",
         ) from error
+
+
+def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return half-open ranges of a file; a range that reaches past its end comes short.
+
+    Raises:
+        FileNotFoundError: it is not there: the caller knows where else to look.
+        WorkspaceError: any other trouble with the disk.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with disk_errors(path):
+            raise
+    try:
+        with disk_errors(path):
+            return [os.pread(handle, end - start, start) for start, end in spans]
+    finally:
+        os.close(handle)
+
+
+def map_file(path: Path) -> memoryview:
+    """Return a file's bytes: mapped, or read when they are few.
+
+    Raises:
+        FileNotFoundError: as `read_spans`.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with disk_errors(path):
+            raise
+    with file, disk_errors(path):
+        # Below this a read is quicker than a mapping, and holds no file descriptor.
+        if os.fstat(file.fileno()).st_size < _MAPPED_BYTES:
+            return memoryview(file.read())
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def sync_folder(folder: Path) -> None:

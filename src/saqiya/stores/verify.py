@@ -7,7 +7,6 @@ What was found good is kept in one derived file; deleting it costs time and noth
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,15 +24,12 @@ from saqiya.stores.disk import disk_errors, replace_file
 from saqiya.stores.objects import Objects
 from saqiya.stores.references import Reference, references
 from saqiya.stores.schema import nouns, object_refs, refs
+from saqiya.stores.sweep import GRACE_S, waste
 
-__all__ = ["GRACE_S", "Lie", "Report", "Swept", "sweep", "verify"]
-
-GRACE_S: Final = 24 * 3600.0
-"""How long an object may lie unreferenced: longer than any step takes between writing bytes and committing the row."""
+__all__ = ["Lie", "Report", "verify"]
 
 _CHUNK: Final = 500
-_READ_BYTES: Final = 1 << 20
-_Good = dict[str, tuple[int, int, int]]  # digest -> size, mtime_ns, ctime_ns of the file that was found good
+_Good = dict[str, str]  # digest -> the stamp of the bytes that were found good
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Report:
         read: objects whose bytes were hashed now; the others had not changed since they were found good.
         erased: objects that are gone on purpose, with a tombstone.
         lies: everything that is wrong.
-        sweepable: unreferenced objects past their grace; waste, not lies.
+        sweepable: unreferenced objects, and packs of such, past their grace; waste, not lies.
     """
 
     nouns: int
@@ -63,15 +59,6 @@ class Report:
     erased: int
     lies: tuple[Lie, ...]
     sweepable: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep took away."""
-
-    objects: int
-    leftovers: int
-    size_bytes: int
 
 
 @dataclass
@@ -121,33 +108,8 @@ def verify(
         read=read,
         erased=erased,
         lies=tuple(search.lies),
-        sweepable=tuple(
-            digest for digest in _old(objects, now_ns=now_ns, grace_s=grace_s) if digest not in search.digests
-        ),
+        sweepable=tuple(waste(objects, search.digests.keys(), now_ns=now_ns, grace_s=grace_s)),
     )
-
-
-def sweep(catalog: Catalog, objects: Objects, *, now_ns: int, grace_s: float = GRACE_S) -> Swept:
-    """Delete unreferenced objects and leftovers of dead writers, both older than the grace.
-
-    The catalog's write lock is held meanwhile: no row can come to need an object between the look and the deletion.
-    """
-    swept = size_bytes = 0
-    leftovers = [path for path in objects.leftovers() if _is_old(path, now_ns=now_ns, grace_s=grace_s)]
-    with catalog.database.writing() as connection:
-        for part in _chunks(list(_old(objects, now_ns=now_ns, grace_s=grace_s))):
-            query = sa.select(object_refs.c.digest).where(object_refs.c.digest.in_(part))
-            needed = set(connection.execute(query).scalars())
-            for digest in part:
-                if digest not in needed:
-                    size_bytes += objects.path(digest).stat().st_size
-                    objects.remove(digest)
-                    swept += 1
-    with disk_errors(objects.incoming):
-        for path in leftovers:
-            size_bytes += path.stat().st_size
-            path.unlink(missing_ok=True)
-    return Swept(objects=swept, leftovers=len(leftovers), size_bytes=size_bytes)
 
 
 def _check_database(connection: sa.Connection, search: _Search, *, full: bool, is_sqlite: bool) -> None:
@@ -247,35 +209,25 @@ def _episodes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Episod
 def _check_objects(objects: Objects, search: _Search, good: _Good) -> tuple[int, int, _Good]:
     read = erased = 0
     found: _Good = {}
-    for digest, source in sorted(search.digests.items()):
-        here = objects.has(digest)
+    for pack, what in objects.packs.refresh_damaged().items():
+        search.lie(pack, what)
+    for digest, stamp in objects.stamps(sorted(search.digests)).items():
+        source = search.digests[digest]
         if digest in search.tombstones:
-            erased += not here
-            if here:
+            erased += stamp is None
+            if stamp is not None:
                 search.lie(digest, f"has a tombstone, but its bytes are still here ({source} refers to it)")
             continue
-        if not here:
+        if stamp is None:
             search.lie(digest, f"its bytes are missing: {source} refers to it")
             continue
-        path = objects.path(digest)
-        with disk_errors(path):
-            state = path.stat()
-            stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-            if good.get(digest) != stamp:
-                read += 1
-                if _hash(path) != digest:
-                    search.lie(digest, f"its bytes are not what they were: {source} refers to it")
-                    continue
+        if good.get(digest) != stamp:
+            read += 1
+            if objects.hash_again(digest) != digest:
+                search.lie(digest, f"its bytes are not what they were: {source} refers to it")
+                continue
         found[digest] = stamp
     return read, erased, found
-
-
-def _hash(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_READ_BYTES):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def _remembered(memory: Path) -> _Good:
@@ -286,17 +238,6 @@ def _remembered(memory: Path) -> _Good:
             return msgspec.json.decode(memory.read_bytes(), type=_Good)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}  # derived: whatever spoilt it, everything is read again, and the report says so
-
-
-def _old(objects: Objects, *, now_ns: int, grace_s: float) -> Iterator[str]:
-    return (digest for digest in objects.digests() if _is_old(objects.path(digest), now_ns=now_ns, grace_s=grace_s))
-
-
-def _is_old(path: Path, *, now_ns: int, grace_s: float) -> bool:
-    try:
-        return now_ns - path.stat().st_mtime_ns > grace_s * 1e9
-    except FileNotFoundError:  # its writer has just finished with it
-        return False
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
