@@ -1,45 +1,45 @@
-"""HDF5 of the robosuite and robomimic kind: `data/demo_N` groups, one a try, in every generation of the schema."""
+"""HDF5: `data/demo_N` of robosuite and robomimic in every generation, ALOHA and ACT, and one try a file of any lab.
+
+The library never runs in this process: a damaged file can hang or crash it (see `far`).
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Unread
-from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stamp, Stream
-from saqiya.errors import UnreadableLog
-from saqiya.formats.hdf5_words import words_of
-
-if TYPE_CHECKING:
-    import h5py
+from saqiya.domain.streams import EpisodeLog, JsonValue
+from saqiya.errors import InvalidEpisode, UnreadableLog
+from saqiya.formats.array_clock import rate_said
+from saqiya.formats.array_episode import Column, Rate, episode_of
+from saqiya.formats.array_names import facts_of
+from saqiya.formats.far import Far
+from saqiya.formats.hdf5_columns import Hdf5Columns
+from saqiya.formats.hdf5_demos import as_demonstration
 
 __all__ = ["Hdf5Format"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-SUFFIXES = (".hdf5", ".h5")
+SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
 DEFAULT_RATE_HZ = 20.0
-MOST_BYTES = 1 << 30
-"""A data set that claims more is left out: a few bytes of file can claim terabytes."""
-MOST_DEMOS_N = 1_000_000
-BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeDecodeError)
-"""What h5py raises on damaged files: it maps HDF5's own error stack onto these."""
-NAMES = {"actions": "action/executed", "rewards": "reward", "dones": "done"}
+ACT_RATE_HZ = 50.0
+"""ALOHA's controllers run at 50 Hz, and its files do not say so (Zhao et al., 2023)."""
+HOLDERS = ("data", "demos", "episodes", "trajectories", "trajs")
+ONE_TRY = re.compile(r"^(demo|demonstration|episode|ep|traj|trajectory|rollout|trial|run|seq|sequence)?[_-]?\d+$", re.I)
+ELSEWHERE = ("mask", "masks", "splits", "saqiya", "meta", "metadata")
+_COPY_AGAIN = "Copy or record it again."
 
 
 @dataclass(frozen=True)
 class Hdf5Format:
-    """Reads robosuite and robomimic files.
+    """Reads HDF5 files of robot tries.
 
-    They store no stamps. The rate is `control_freq` where the file says it, else `rate_hz`; stamps are made from it,
-    marked `Stamp.ASSUMED`, and `metadata["clock"]` says so. A `states` column that is itself a simulation clock is
-    held against that rate, and a contradiction is listed in `metadata["problems"]`.
+    Groups `demo_0`, `episode_1`, `traj_2` (below `data` or at the root) are tries; a file without them is one. Where
+    no clock is stored the rate is what the file declares (`control_freq`, `fps`), else 50 Hz for ALOHA's layout and
+    `rate_hz` for others; stamps are made from it, marked `Stamp.ASSUMED`, and `metadata["clock"]` says so.
     """
 
     name = "hdf5"
@@ -55,89 +55,80 @@ class Hdf5Format:
             return file.read(len(MAGIC)) == MAGIC
 
     def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
-        """Yield every demonstration, `demo_2` before `demo_10`.
+        """Yield every try, `demo_2` before `demo_10`.
 
         Raises:
-            UnreadableLog: the file is empty, truncated, no HDF5, or has no `data` group of demonstrations.
+            UnreadableLog: the file is empty, truncated, no HDF5, or nothing in it can be used.
         """
-        import h5py
-
         _check_head(path)
-        try:
-            file = h5py.File(path, "r")
-        except BROKEN as error:
-            raise UnreadableLog(
-                f"cannot be opened as HDF5: {_first_line(error)}", subject=str(path), remedy="Copy or record it again."
-            ) from error
-        with file:
+        with Far("far_hdf5", path) as far:
             try:
-                root, names = _demonstrations(file, path)
-                words, damage = words_of(path, ["data", *(f"data/{name}" for name in names)])
-            except BROKEN as error:
+                root = _members(far, "/")
+                holder, names = _tries(far, root)
+            except UnreadableLog as error:
                 raise UnreadableLog(
-                    f"its table of contents is damaged: {_first_line(error)}",
-                    subject=str(path),
-                    remedy="Copy or record it again.",
+                    f"cannot be opened as HDF5: {error.what}", subject=str(path), remedy=_COPY_AGAIN
                 ) from error
-            facts = _said_by(words.get("data", {}))
-            for name in names:
-                own = _said_by(words.get(f"data/{name}", {}))
-                yield self._demonstration(root, name, facts | own, damage)
+            words, damage = _words(far, "/")
+            splits = _splits(far, root)
+            columns = Hdf5Columns(far, path)
+            if not names:
+                yield self._alone(path, columns, words, damage)
+                return
+            if holder:
+                own, more = _words(far, holder)
+                words, damage = words | own, damage + more
+            for name, kind in names.items():
+                if kind != "group":
+                    yield _no_group(name, kind)
+                    continue
+                yield self._one(far, columns, (holder, name), words, (damage, splits.get(name, [])))
 
-    def _demonstration(
-        self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue], damage: str
-    ) -> EpisodeLog | Unread:
+    def _alone(self, path: Path, columns: Hdf5Columns, words: Mapping[str, JsonValue], damage: list[str]) -> EpisodeLog:
         try:
-            return self._episode(root, name, facts, damage)
-        except UnreadableLog as error:
-            return Unread(name, error.what, error.remedy)
-        except BROKEN as error:
-            return Unread(name, f"is damaged: {_first_line(error)}", "Copy or record the file again.")
+            found = columns.of("/")
+            log = episode_of(path.stem, found, words, self._rate(words, found))
+        except (UnreadableLog, InvalidEpisode) as error:
+            raise UnreadableLog(error.what, subject=str(path), remedy=error.remedy or _COPY_AGAIN) from error
+        return _said(log, self.name, damage)
 
-    def _episode(self, root: h5py.Group, name: str, facts: Mapping[str, JsonValue], damage: str) -> EpisodeLog:
-        import h5py
-
-        group = _own(root, name)
-        if not isinstance(group, h5py.Group):
-            raise UnreadableLog("is no group of data sets", remedy="Look at the file with h5ls.")
-        problems: list[str] = [damage] if damage else []
-        arrays = _arrays(group, problems)
-        if not arrays:
-            raise UnreadableLog(f"has no numbers ({'; '.join(problems) or 'no data sets'})", remedy="Record it again.")
-        declared = facts.get("control_freq")
-        rate_hz = float(declared) if isinstance(declared, int | float) else self.rate_hz
-        steps = _steps(arrays)
-        streams: dict[str, Stream] = {}
-        left_out: list[str] = []
-        for key, values in arrays.items():
-            inner = "/" in key and not key.startswith("obs/")
-            if key.startswith("next_obs/") or (inner and len(values) != steps):
-                left_out.append(f"{key} ({len(values)} rows)")
-                continue
-            if len(values) != steps:
-                problems.append(f"{key} has {len(values)} rows, {steps} were expected")
-            streams[_name(key)] = _assumed(values, rate_hz)
-        problems += _clock_check(arrays.get("states"), rate_hz)
-        events = _authors(arrays, streams, steps, rate_hz)
-        return EpisodeLog(name, streams, events, self._metadata(facts, streams, (problems, left_out, rate_hz)))
-
-    def _metadata(
+    def _one(
         self,
-        facts: Mapping[str, JsonValue],
-        streams: Mapping[str, Stream],
-        found: tuple[list[str], list[str], float],
-    ) -> dict[str, JsonValue]:
-        problems, left_out, rate_hz = found
-        source = "declared in the file" if "control_freq" in facts else "the default of this format"
-        metadata: dict[str, JsonValue] = {key: value for key, value in facts.items() if key != "control_freq"}
-        author = streams["author"].values if "author" in streams else None
-        metadata["source"] = "demonstration" if author is None or bool(np.all(author == 1)) else "rollout"
-        metadata["clock"] = f"no stamps are stored; {rate_hz:g} Hz assumed ({source})"
-        metadata["format"] = self.name
-        metadata["problems"] = list(problems)
-        if left_out:
-            metadata["left_out"] = list(left_out)
-        return metadata
+        far: Far,
+        columns: Hdf5Columns,
+        place: tuple[str, str],
+        words: Mapping[str, JsonValue],
+        said: tuple[list[str], list[str]],
+    ) -> EpisodeLog | Unread:
+        holder, name = place
+        damage, splits = said
+        group = f"{holder}/{name}"
+        try:
+            own, more = _words(far, group)
+            facts = {**words, **own}
+            found = columns.of(group)
+            rate = self._rate(facts, found)
+            log = as_demonstration(episode_of(name, found, facts, rate), rate)
+        except (UnreadableLog, InvalidEpisode) as error:
+            return Unread(name, error.what, error.remedy or _COPY_AGAIN)
+        if splits:
+            listed: dict[str, JsonValue] = {"splits": list(splits)}
+            log = EpisodeLog(log.key, log.streams, log.events, {**log.metadata, **listed}, log.videos)
+        return _said(log, self.name, damage + more)
+
+    def _rate(self, words: Mapping[str, JsonValue], columns: list[Column]) -> Rate:
+        declared = rate_said(facts_of(words))
+        if declared is not None:
+            return Rate(declared, "the file")
+        act = {"action", "observations/qpos"} <= {column.path for column in columns}
+        return Rate(ACT_RATE_HZ if act else self.rate_hz)
+
+
+def _said(log: EpisodeLog, name: str, damage: list[str]) -> EpisodeLog:
+    problems = log.metadata.get("problems")
+    listed: list[JsonValue] = [*damage, *(problems if isinstance(problems, list) else ())]
+    facts: dict[str, JsonValue] = {**log.metadata, "format": name, "problems": listed}
+    return EpisodeLog(log.key, log.streams, log.events, facts, log.videos)
 
 
 def _check_head(path: Path) -> None:
@@ -145,164 +136,65 @@ def _check_head(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(64)
     if size == 0:
-        raise UnreadableLog("is empty (0 bytes)", subject=str(path), remedy="Copy or record it again.")
+        raise UnreadableLog("is empty (0 bytes)", subject=str(path), remedy=_COPY_AGAIN)
     if head.startswith(b"version https://git-lfs"):
         raise UnreadableLog("is a Git LFS pointer, not the file itself", subject=str(path), remedy="Run git lfs pull.")
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _members(far: Far, group: str) -> dict[str, str]:
+    return {str(name): str(kind) for name, kind in far.ask("members", name=group)["members"]}
 
 
-def _demonstrations(file: h5py.File, path: Path) -> tuple[h5py.Group, list[str]]:
-    import h5py
-
-    root = _own(file, "data")
-    if not isinstance(root, h5py.Group):
-        held = ", ".join(list(file)[:8]) or "nothing"
-        raise UnreadableLog(
-            f"has no group 'data' with demonstrations in it; it holds: {held}",
-            subject=str(path),
-            remedy="This reader knows robosuite and robomimic files only.",
-        )
-    if not 0 < len(root) <= MOST_DEMOS_N:
-        raise UnreadableLog(f"holds {len(root)} demonstrations", subject=str(path), remedy="Record or cut it again.")
-    names = sorted(root, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
-    return root, names
+def _no_group(name: str, kind: str) -> Unread:
+    if kind == "link":
+        return Unread(name, "is a link that may lead out of the file", "Copy what it leads to into the file.")
+    return Unread(name, "is damaged, or no group of data sets", _COPY_AGAIN)
 
 
-def _own(group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - h5py has no types
-    """Give a member that lies in this very file, None for a link that leads elsewhere."""
-    import h5py
-
-    if name not in group or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        return None
-    return group[name]
-
-
-def _arrays(group: h5py.Group, problems: list[str]) -> dict[str, NDArray[Any]]:
-    """Read every numeric data set below a group, by its path; what cannot be read is said in `problems`."""
-    import h5py
-
-    sets: dict[str, h5py.Dataset] = {}
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            sets[name] = item
-
-    group.visititems(visit)  # follows neither soft nor external links
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, item in sorted(sets.items()):
-        why = _unusable(item)
-        if why:
-            problems.append(f"{name}: left out: {why}")
-            continue
-        try:
-            values = np.asarray(item[()])
-        except BROKEN as error:
-            problems.append(f"{name}: left out: it cannot be read ({_first_line(error)})")
-            continue
-        arrays[name] = values.astype(np.uint8) if values.dtype == np.bool_ else values
-    return arrays
+def _tries(far: Far, root: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Find the group that holds the tries, their names in natural order and kinds; none when the file is one try."""
+    for holder in ("", *(name for name in HOLDERS if root.get(name) in {"group", "link"})):
+        if root.get(holder) == "link":
+            raise UnreadableLog(f"its group {holder!r} lies in another file", remedy="Copy that file's content here.")
+        members = _members(far, holder) if holder else dict(root)
+        groups = [name for name, kind in members.items() if kind != "set" and name not in ELSEWHERE]
+        sets = [name for name, kind in members.items() if kind == "set"]
+        named = [name for name in groups if ONE_TRY.match(name)]
+        if groups and not sets and (len(named) == len(groups) or (holder == "data" and len(named) > 0)):
+            return holder, {name: members[name] for name in sorted(groups, key=_natural)}
+        solid = [name for name in groups if members[name] == "group"]
+        if holder == "data" and solid and not sets and not _one_try_below(far, holder, solid):
+            return holder, {name: members[name] for name in sorted(groups, key=_natural)}
+    return "", {}
 
 
-def _unusable(item: h5py.Dataset) -> str:
-    """Say why a data set is not read, "" when it is."""
-    if item.dtype.kind not in "fiub":
-        return f"its values are no numbers ({item.dtype})"
-    if item.ndim == 0 or item.shape[0] == 0:
-        return "it has no rows"
-    if item.is_virtual or item.external:
-        return "its bytes lie in other files"
-    claimed = item.dtype.itemsize
-    for side in item.shape:
-        claimed *= int(side)
-    return f"it claims {claimed} bytes, more than {MOST_BYTES}" if claimed > MOST_BYTES else ""
+def _one_try_below(far: Far, holder: str, groups: list[str]) -> bool:
+    """Say whether `data` is itself one try: its groups are then "obs" and "action", and not alike."""
+    held = [frozenset(_members(far, f"{holder}/{name}")) for name in groups[:8] if name]
+    return len(set(held)) > 1 or {"obs", "observation", "observations"} & set(groups) != set()
 
 
-def _steps(arrays: Mapping[str, NDArray[Any]]) -> int:
-    for key in ("actions", "states"):
-        if key in arrays:
-            return len(arrays[key])
-    lengths = [len(values) for key, values in arrays.items() if "/" not in key or key.startswith("obs/")]
-    lengths = lengths or [len(values) for values in arrays.values()]
-    return max(set(lengths), key=lengths.count)
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _name(key: str) -> str:
-    if key in NAMES:
-        return NAMES[key]
-    if key == "states":
-        return "observation/states"
-    return f"observation/{key.removeprefix('obs/')}" if key.startswith("obs/") else key
-
-
-def _assumed(values: NDArray[Any], rate_hz: float) -> Stream:
-    t_ns = np.rint(np.arange(len(values)) * (1e9 / rate_hz)).astype(np.int64)
-    shaped = values if values.ndim > 1 else values.reshape(-1, 1)
-    return Stream(t_ns, shaped, f"assumed:{rate_hz:g}Hz", Stamp.ASSUMED)
-
-
-def _clock_check(states: NDArray[Any] | None, rate_hz: float) -> list[str]:
-    """Hold the first state column, in robosuite the simulator's time in seconds, against the assumed rate."""
-    if states is None or states.ndim != 2 or len(states) < 3:
-        return []
-    steps_s = np.diff(states[:, 0].astype(np.float64))
-    period_s = float(np.median(steps_s))
-    steady = period_s > 0 and bool(np.all(np.abs(steps_s - period_s) < 1e-3 * period_s))
-    if not steady or abs(period_s * rate_hz - 1.0) < 0.01:
-        return []
-    return [f"the first state column looks like a clock of {1 / period_s:.4g} Hz, but {rate_hz:g} Hz is assumed"]
-
-
-def _authors(
-    arrays: Mapping[str, NDArray[Any]], streams: dict[str, Stream], steps: int, rate_hz: float
-) -> tuple[Event, ...]:
-    """Add who acted (`author`, 0 policy, 1 operator), the operator's own actions, and the hand-overs between them."""
-    acting, taken = arrays.get("policy_acting"), arrays.get("interventions")
-    if acting is not None and len(acting) == steps:
-        author = (acting.reshape(steps, -1).max(axis=1) == 0).astype(np.uint8)
-    elif taken is not None and len(taken) == steps:
-        author = (taken.reshape(steps, -1).max(axis=1) != 0).astype(np.uint8)
-    else:
-        return ()
-    streams["author"] = _assumed(author, rate_hz)
-    executed = streams.get("action/executed")
-    rows = np.flatnonzero(author)
-    if executed is not None and executed.t_ns.size == steps and rows.size:
-        streams["action/operator"] = replace(executed, t_ns=executed.t_ns[rows], values=executed.values[rows])
-    t_ns = streams["author"].t_ns
-    turns = np.flatnonzero(np.diff(author.astype(np.int8))) + 1
-    return tuple(Event(int(t_ns[row]), "takeover" if author[row] else "handback") for row in turns)
-
-
-def _said_by(words: Mapping[str, str]) -> dict[str, JsonValue]:
-    """Give the facts that a group's attributes state, under the words of the house."""
-    facts: dict[str, JsonValue] = {}
-    nested: dict[str, Any] = {}
-    for key in ("env_info", "env_args", "metadata"):
-        nested |= _json(words.get(key, ""))
-    task = words.get("env") or nested.get("env_name")
-    settings = nested.get("env_kwargs") if isinstance(nested.get("env_kwargs"), dict) else nested
-    robots = settings.get("robots") if isinstance(settings, dict) else None
-    rate = settings.get("control_freq") if isinstance(settings, dict) else None
-    if task:
-        facts["task"] = str(task)
-    if isinstance(robots, str | list):
-        facts["embodiment"] = robots if isinstance(robots, str) else "+".join(str(robot) for robot in robots)
-    if isinstance(rate, int | float) and 0 < rate <= 1e6:
-        facts["control_freq"] = float(rate)
-    if isinstance(nested.get("user_id"), str):
-        facts["operator"] = nested["user_id"]
-    for fact, key in (("date", "date"), ("date", "readable_timestamp"), ("version", "repository_version")):
-        if key in words:
-            facts[fact] = words[key]
-    return facts
-
-
-def _json(value: str) -> dict[str, Any]:
+def _words(far: Far, group: str) -> tuple[dict[str, JsonValue], list[str]]:
+    """Return a group's attributes, and a sentence about damage where they cannot be read."""
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+        words = far.ask("words", name=group)["words"]
+    except UnreadableLog as error:
+        return {}, [f"the attributes of {group} are damaged: {error.what}"]
+    return {str(key): value for key, value in words.items()}, []
+
+
+def _splits(far: Far, root: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the splits (robomimic: filter keys) that name each try."""
+    splits: dict[str, list[str]] = {}
+    if root.get("mask") != "group":
+        return splits
+    for name, kind in sorted(_members(far, "mask").items()):
+        if kind == "set":
+            for demo in far.ask("texts", name=f"mask/{name}")["texts"]:
+                splits.setdefault(str(demo), []).append(name)
+    return splits
