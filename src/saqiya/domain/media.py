@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from saqiya.domain.streams import Stamp
 from saqiya.errors import InvalidEpisode
 
-__all__ = ["CODECS", "Bytes", "Track", "Video"]
+__all__ = ["CODECS", "Bytes", "Track", "Video", "closed_keys"]
 
 Bytes = bytes | bytearray | memoryview | mmap.mmap
 
@@ -97,26 +97,33 @@ class Track:
         packet_of = np.empty_like(self.rank)
         packet_of[self.rank] = np.arange(len(self.rank))
         last = int(packet_of[low:high].max()) + 1
-        # Where the least rank from a key packet on is the key's own, no later packet reaches back over it.
-        least = np.minimum.accumulate(self.rank[::-1])[::-1]
-        closed = np.flatnonzero(self.key & (least == self.rank))
-        first = int(closed[np.searchsorted(self.rank[closed], low, side="right") - 1])
-        begin = int(self.rank[first])
-        kept = np.arange(first, last)
+        # Before the first key of a closed group there is nothing to begin at but packet 0.
+        closed = np.flatnonzero(closed_keys(self.key, self.rank))
+        before = int(np.searchsorted(closed, low, side="right"))
+        first = int(closed[before - 1]) if before else 0
         # Packets that others refer to may become pictures after the range; those without a packet are left out.
-        ranks = self.rank[kept] - begin
-        order = np.sort(ranks)
-        compact = np.searchsorted(order, ranks)
+        kept = np.sort(self.rank[first:last])
         return replace(
             self,
-            t_ns=self.t_ns[begin + order],
-            offset=self.offset[kept],
-            size=self.size[kept],
-            key=self.key[kept],
-            rank=compact,
-            pre=int(np.searchsorted(order, low - begin)),
-            post=len(order) - int(np.searchsorted(order, high - begin)),
+            t_ns=self.t_ns[kept],
+            offset=self.offset[first:last],
+            size=self.size[first:last],
+            key=self.key[first:last],
+            rank=np.searchsorted(kept, self.rank[first:last]),
+            pre=int(np.searchsorted(kept, low)),
+            post=len(kept) - int(np.searchsorted(kept, high)),
         )
+
+
+def closed_keys(key: NDArray[np.bool_], rank: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return, bool (P,), the key packets that split the pictures as they split the packets.
+
+    All packets before such a key become earlier pictures, all after it later ones (its group is closed), so that it and
+    what follows can be decoded and shown without what came before. Its number is also its picture's.
+    """
+    latest = np.maximum.accumulate(np.concatenate(([-1], rank[:-1])))
+    closed: NDArray[np.bool_] = key & (latest < rank) & (rank == np.arange(len(rank)))
+    return closed
 
 
 @dataclass(frozen=True)
