@@ -61,6 +61,26 @@ def export(
             say(f"  {note}")
 
 
+@app.command()
+def view(
+    episode: Annotated[str, typer.Argument(help="By id, key or a unique part of its id.")],
+    at: Annotated[float | None, typer.Option(help="The moment, in seconds from its first sample.")] = None,
+    viewer: Annotated[str, typer.Option("--in", help="rerun or foxglove.")] = "rerun",
+    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a moment for a viewer, and print the command that opens it."""
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.data.view(episode, at_s=at, viewer=viewer, out=out)
+    if as_json:
+        emit({"path": str(made.path), "command": made.command, "notes": list(made.notes)})
+    else:
+        for note in made.notes:
+            say(f"  {note}")
+        say(made.command)
+
+
 def _number(text: str) -> float | int | str:
     for kind in (int, float):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
@@ -18,6 +18,9 @@ from saqiya.ingest import stage as ingest
 from saqiya.mix import stage as mix
 from saqiya.stores.workspace import Workspace
 from saqiya.train.stage import examine
+
+if TYPE_CHECKING:
+    from saqiya.loop.view import Viewed
 
 __all__ = ["Data"]
 
@@ -126,6 +129,26 @@ class Data:
             notes=tuple(notes),
         )
         return self.store.catalog.put(made, key=made.id)
+
+    def view(self, episode: str, *, at_s: float | None, viewer: str, out: str | Path | None = None) -> Viewed:
+        """Write an episode for Rerun or Foxglove, at a moment, and say how to open it; nothing is started or served.
+
+        Args:
+            episode: by id, key or a unique part of its id.
+            at_s: seconds from the episode's first sample.
+            viewer: "rerun" or "foxglove".
+            out: the file to write; in the workspace's derived folder when left out.
+        """
+        from saqiya.loop.view import view
+
+        noun = self.store.catalog.get(episode, Episode)
+        suffix = {"rerun": ".rrd", "foxglove": ".mcap"}.get(viewer, "")
+        moment = "" if at_s is None else f"-{at_s:g}s"
+        target = Path(out) if out else self.store.derived / "views" / f"{noun.id}{moment}{suffix}"
+        if out is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+        return view(self.store.log(noun), target, at_s=at_s, viewer=viewer)
 
     def _chosen(self, what: Sequence[str]) -> tuple[DatasetVersion | None, list[Episode]]:
         nouns = [self.store.catalog.get(one) for one in what]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, Stream
@@ -31,11 +30,12 @@ class Viewed:
     notes: tuple[str, ...] = ()
 
 
-def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: Literal["rerun", "foxglove"]) -> Viewed:
+def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str) -> Viewed:
     """Write `log` to the file `out` for a viewer and return the command that opens it; nothing is started or served.
 
-    In Rerun the whole episode opens and plays the two seconds about the moment; for Foxglove the file is cut to the
-    ten seconds about it. An event "view/moment" marks it. Stamps stay as they are.
+    In Rerun the whole episode opens on a timeline "moment", which counts from there and repeats the two seconds about
+    it; the timeline "time" has the episode's own stamps. For Foxglove the file is cut to the ten seconds about the
+    moment. An event "view/moment" marks it. Stamps stay as they are.
 
     Args:
         log: the episode.

@@ -91,7 +91,7 @@ class Bucket:
         )
         self._reached = False
 
-    def put_all(self, batch: Mapping[str, bytes]) -> None:
+    def put_all(self, batch: Mapping[str, bytes | memoryview]) -> None:
         """Store bytes under their names, several at once; see `Home.put_all`.
 
         Raises:
@@ -193,7 +193,7 @@ class Bucket:
         """Say that nothing here is a local file."""
         del name
 
-    def _put(self, name: str, data: bytes) -> None:
+    def _put(self, name: str, data: bytes | memoryview) -> None:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
@@ -211,7 +211,7 @@ class Bucket:
         with disk_errors(source):
             self._send(name, size, _checked(source, digest))
 
-    def _send(self, name: str, size: int, pieces: Iterator[bytes]) -> None:
+    def _send(self, name: str, size: int, pieces: Iterator[bytes | memoryview]) -> None:
         import obstore
 
         self._reach()

@@ -44,7 +44,7 @@ class Home(Protocol):
 
     subject: str
 
-    def put_all(self, batch: Mapping[str, bytes]) -> None:
+    def put_all(self, batch: Mapping[str, bytes | memoryview]) -> None:
         """Store bytes under their names for good; a name that is there in full length is made young and kept."""
 
     def put_file(self, source: Path, name_of: Callable[[str], str]) -> str:
@@ -88,7 +88,7 @@ class Folder:
         with disk_errors(root):
             self.incoming.mkdir(parents=True, exist_ok=True)
 
-    def put_all(self, batch: Mapping[str, bytes]) -> None:
+    def put_all(self, batch: Mapping[str, bytes | memoryview]) -> None:
         """Store many files for about the price of a few; see `Home.put_all`.
 
         Every file is fsynced, then renamed, then every folder that got a name is fsynced: no rename comes before its
@@ -242,7 +242,7 @@ class Folder:
         if missing:
             sync_folder(self.root)
 
-    def _write(self, fresh: dict[str, bytes], pool: ThreadPoolExecutor) -> None:
+    def _write(self, fresh: dict[str, bytes | memoryview], pool: ThreadPoolExecutor) -> None:
         opened: list[tuple[str, Path, int]] = []
         try:
             for name, data in fresh.items():

@@ -46,7 +46,7 @@ class Objects:
         self._cache = cache or Cache(root.parent / "derived" / "objects")
         self.packs = Packs(self.home, self._local)
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes | memoryview) -> str:
         """Store `data` for good and return its digest; bytes that are already here are not written again.
 
         Raises:
@@ -54,7 +54,7 @@ class Objects:
         """
         return self.put_many([data])[0]
 
-    def put_many(self, batch: Sequence[bytes]) -> list[str]:
+    def put_many(self, batch: Sequence[bytes | memoryview]) -> list[str]:
         """Store many objects for about the price of a few, and return their digests in order.
 
         Raises:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import mmap
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +27,9 @@ from saqiya.domain.nouns import Episode, MediaInfo, Recording
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
 from saqiya.stores.catalog import Catalog
-from saqiya.stores.disk import disk_errors, replace_file
+from saqiya.stores.disk import disk_errors, map_file, replace_file
 from saqiya.stores.objects import Objects
-from saqiya.stores.streams import Cropped, Streams, load
+from saqiya.stores.streams import Cropped, Streams
 
 __all__ = ["Workspace"]
 
@@ -148,20 +147,15 @@ class Workspace:
         found = {}
         for media in episode.media:
             if media.digest not in files:
-                files[media.digest] = _mapped(self.media_path(episode, media))
+                files[media.digest] = self._packets(episode, media)
             track = whole.track(media.name).between(episode.start_ns, episode.end_ns)
             found[media.name] = Video(track, files[media.digest])
         return found
 
-    def media_path(self, episode: Episode, media: MediaInfo) -> Path:
-        """Return the file that holds a camera's packets: an object, or an original that was linked where it lies.
-
-        Raises:
-            Erased: the bytes were erased on purpose.
-            Corrupt: they are missing, or the linked file has changed since.
-        """
+    def _packets(self, episode: Episode, media: MediaInfo) -> memoryview:
+        """Return the bytes that hold a camera's packets: an object, or an original that was linked where it lies."""
         if media.object is not None:
-            return self.catalog.object_path(media.object)
+            return self.catalog.object_view(media.object)
         for recording in (self.catalog.get(one, Recording) for one in episode.recordings):
             for place, digest, size_bytes in recording.files():
                 if digest == media.digest:
@@ -172,7 +166,7 @@ class Workspace:
                             subject=place,
                             remedy="Bring it back, or ingest it again where it lies now",
                         )
-                    return path
+                    return map_file(path)
         raise Corrupt("no recording of the episode holds this camera", subject=media.name, remedy="Run `saqiya verify`")
 
     def log(self, episode: Episode) -> EpisodeLog:
@@ -201,7 +195,7 @@ class Workspace:
         )
 
     def _whole(self, episode: Episode) -> Streams:
-        return load(self.catalog.object_path(episode.streams))
+        return Streams(self.catalog.object_view(episode.streams), episode.streams)
 
     @contextmanager
     def lock(self, scope: str) -> Iterator[None]:
@@ -231,13 +225,6 @@ class Workspace:
     def close(self) -> None:
         """Close the catalog's connections."""
         self.catalog.close()
-
-
-def _mapped(path: Path) -> memoryview:
-    with disk_errors(path), path.open("rb") as file:
-        if not path.stat().st_size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _busy(facts: bytes, scope: str) -> WorkspaceBusy:
