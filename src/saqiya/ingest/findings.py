@@ -1,4 +1,4 @@
-"""What an audit says: findings with figures, and the rules that turn them into a verdict; nothing is passed in silence."""
+"""What an audit says: findings with figures, and the rules that make a verdict of them."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ DEFAULT_RULES: dict[str, str] = {
     "values/nothing-moves": "reject",
     "values/none-finite:action/*": "reject",
 }
-"""`check[:stream][!severity]`, with `*` and `?`, to an act; the last one that fits decides. A quarantined try is kept and
-can be let out by a person; rejected are only tries that nobody could learn or diagnose anything from."""
+"""`check[:stream][!severity]`, with `*` and `?`, to an act; the last one that fits decides. A quarantined try is kept
+and can be let out by a person; rejected are only tries that nobody could learn or diagnose anything from."""
 
 
 def rules_of(own: Mapping[str, object]) -> dict[str, str]:

@@ -46,32 +46,32 @@ class TwinIndex:
 
     def __init__(self, known: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
         """Take in (id, prints) of what is there."""
-        self._sizes: dict[str, int] = {}
+        self._known: dict[str, tuple[int, int]] = {}  # id -> (place in the order of adding, how many prints)
         self._holders: dict[str, list[str]] = {}
         for own, prints in known:
             self.add(own, prints)
 
     def __len__(self) -> int:
         """How many episodes are known."""
-        return len(self._sizes)
+        return len(self._known)
 
     def add(self, own: str, prints: Sequence[str]) -> None:
         """Remember an episode by its id; adding an id again changes nothing."""
-        if own in self._sizes:
+        if own in self._known:
             return
         distinct = set(prints)
-        self._sizes[own] = len(distinct)
+        self._known[own] = (len(self._known), len(distinct))
         for digest in distinct:
             self._holders.setdefault(digest, []).append(own)
 
     def find(self, prints: Sequence[str]) -> str | None:
-        """Return the id of the first episode that is the same try by the rule of `same_try`; None where there is none."""
+        """Return the id of the first episode that is the same try by `same_try`; None where there is none."""
         distinct = set(prints)
         shared: Counter[str] = Counter()
         for digest in distinct:
             shared.update(self._holders.get(digest, ()))
-        twins = {own for own, count in shared.items() if count * 2 > min(self._sizes[own], len(distinct))}
-        return next((own for own in self._sizes if own in twins), None) if len(twins) > 1 else next(iter(twins), None)
+        twins = [own for own, count in shared.items() if count * 2 > min(self._known[own][1], len(distinct))]
+        return min(twins, key=lambda own: self._known[own][0], default=None)
 
 
 def group_same(prints: Sequence[Sequence[str]]) -> tuple[int, ...]:

@@ -28,25 +28,29 @@ class Role(StrEnum):
 
 
 _WORDS: Mapping[Role, frozenset[str]] = {
-    Role.LABEL: frozenset(
-        "author intervention interventions acting reward rewards done dones success label terminated truncated".split()
-    ),
-    Role.COMMANDED: frozenset(
-        "action actions cmd cmds command commands commanded desired target targets setpoint setpoints reference "
-        "control controls ctrl".split()
-    ),
-    Role.FORCE: frozenset(
-        "force forces wrench wrenches torque torques effort efforts ft contact contacts tactile pressure current "
-        "currents load loadcell".split()
-    ),
-    Role.INERTIAL: frozenset("imu accel acceleration accelerations accelerometer gyro gyroscope".split()),
-    Role.GRIPPER: frozenset("gripper grippers finger fingers hand hands jaw claw suction grasp".split()),
-    Role.MEASURED: frozenset(
-        "joint joints position positions pose poses state states qpos qvel odom odometry ee eef tcp velocity velocities "
-        "angle angles tf twist proprio keypoint keypoints configuration encoder encoders arm".split()
-    ),
-    Role.CAMERA: frozenset("camera depth image images rgb video".split()),
-}
+    Role.LABEL: frozenset((
+        "author", "intervention", "interventions", "acting", "reward", "rewards", "done", "dones", "success", "label",
+        "terminated", "truncated",
+    )),
+    Role.COMMANDED: frozenset((
+        "action", "actions", "cmd", "cmds", "command", "commands", "commanded", "desired", "target", "targets",
+        "setpoint", "setpoints", "reference", "control", "controls", "ctrl",
+    )),
+    Role.FORCE: frozenset((
+        "force", "forces", "wrench", "wrenches", "torque", "torques", "effort", "efforts", "ft", "contact", "contacts",
+        "tactile", "pressure", "current", "currents", "load", "loadcell",
+    )),
+    Role.INERTIAL: frozenset(("imu", "accel", "acceleration", "accelerations", "accelerometer", "gyro", "gyroscope")),
+    Role.GRIPPER: frozenset((
+        "gripper", "grippers", "finger", "fingers", "hand", "hands", "jaw", "claw", "suction", "grasp",
+    )),
+    Role.MEASURED: frozenset((
+        "joint", "joints", "position", "positions", "pose", "poses", "state", "states", "qpos", "qvel", "odom",
+        "odometry", "ee", "eef", "tcp", "velocity", "velocities", "angle", "angles", "tf", "twist", "proprio",
+        "keypoint", "keypoints", "configuration", "encoder", "encoders", "arm",
+    )),
+    Role.CAMERA: frozenset(("camera", "depth", "image", "images", "rgb", "video")),
+}  # fmt: skip
 
 
 def roles_of(name: str, stream: Stream | None = None) -> frozenset[Role]:
@@ -85,5 +89,4 @@ def sensors(log: EpisodeLog) -> dict[str, Stream]:
 
 def _words(text: str) -> set[str]:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
-    parts = {part for part in re.split(r"[^a-z]+", spaced.casefold()) if part}
-    return parts
+    return {part for part in re.split(r"[^a-z]+", spaced.casefold()) if part}

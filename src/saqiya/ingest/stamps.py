@@ -1,0 +1,184 @@
+"""What a stream's stamps say by themselves: gaps, jitter, drops, duplicates, impossible times, clocks apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.domain.streams import EpisodeLog, Stamp
+from saqiya.ingest.findings import Finding, Severity, figures
+
+__all__ = ["Stamps", "check_spans", "check_stamps", "stamps_of"]
+
+YEAR_2000_NS = 946_684_800_000_000_000
+DAY_NS = 86_400_000_000_000
+UNSTEADY = 0.5
+"""Where the periods' quartile range exceeds half of the median period, there is no rate to count drops by."""
+FEWEST_N = 16
+LONG_GAP_S = 1.0
+LOST_SHARE = 0.10
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """A stream's or camera's stamps and whose they are."""
+
+    name: str
+    t_ns: NDArray[np.int64]
+    clock: str
+    stamp: Stamp
+    repeated_rows_n: int = 0
+
+
+def stamps_of(log: EpisodeLog) -> tuple[Stamps, ...]:
+    """Return the stamps of every stream and camera that has any, in order of name."""
+    made = [
+        Stamps(name, s.t_ns, s.clock, s.stamp, _repeated_rows_n(s.t_ns, s.values))
+        for name, s in log.streams.items()
+        if s.t_ns.size and not name.startswith("clock/")
+    ]
+    made += [Stamps(n, v.track.shown_ns, v.track.clock, v.track.stamp) for n, v in log.videos.items() if len(v.track)]
+    return tuple(sorted(made, key=lambda one: one.name))
+
+
+def check_stamps(stamps: Stamps, *, now_ns: int | None = None) -> list[Finding]:
+    """Look at one stream's stamps; those that were made from a rate can only be outside of all time."""
+    found = _impossible(stamps, now_ns)
+    if stamps.stamp is Stamp.ASSUMED:
+        return found
+    steps = np.diff(stamps.t_ns[stamps.t_ns >= YEAR_2000_NS] if _zeros_n(stamps.t_ns) else stamps.t_ns)
+    if steps.size + 1 < FEWEST_N:
+        return found
+    repeated, same = int((steps == 0).sum()), stamps.repeated_rows_n
+    if repeated:
+        found.append(Finding(
+            "clock/duplicates", stamps.name, Severity.WARNING if repeated > 0.01 * steps.size else Severity.NOTE,
+            f"{repeated} of {steps.size + 1} samples have the stamp of the one before"
+            + (f", {same} of them with equal values: messages that were logged twice" if same else ""),
+            figures(samples=repeated, share=repeated / steps.size, equal_rows=same),
+        ))  # fmt: skip
+    return found + _pace(stamps.name, stamps.t_ns, steps[steps > 0])
+
+
+def _pace(name: str, t_ns: NDArray[np.int64], steps: NDArray[np.int64]) -> list[Finding]:
+    if steps.size + 1 < FEWEST_N:
+        return []
+    low, period, high = (float(q) for q in np.quantile(steps, [0.25, 0.5, 0.75]))
+    longest = int(steps.argmax())
+    gap_s = float(steps[longest]) / 1e9
+    if high - low > UNSTEADY * period:
+        said = f"has no steady rate (periods {low / 1e6:.1f} to {high / 1e6:.1f} ms): no drops can be told"
+        return [Finding("clock/unsteady", name, Severity.NOTE, said, figures(
+            period_ms=period / 1e6, low_ms=low / 1e6, high_ms=high / 1e6, longest_s=gap_s
+        ))]  # fmt: skip
+    found = []
+    lost = np.maximum(np.rint(steps / period).astype(np.int64) - 1, 0)
+    share = float(lost.sum() / (lost.sum() + steps.size))
+    if lost.any():
+        grave = Severity.FAULT if share > LOST_SHARE else Severity.WARNING if share > 0.01 else Severity.NOTE
+        found.append(Finding(
+            "clock/drops", name, grave,
+            f"{int(lost.sum())} samples are missing at its own rate of {1e9 / period:.4g} Hz, {share:.1%} of it, in "
+            f"{int((lost > 0).sum())} places",
+            figures(samples=int(lost.sum()), share=share, places=int((lost > 0).sum()), rate_hz=1e9 / period),
+        ))  # fmt: skip
+    if gap_s > LONG_GAP_S and steps[longest] > 5.0 * period:
+        at = int(np.flatnonzero(np.diff(t_ns) == steps[longest])[0])
+        at_s, gaps = (int(t_ns[at]) - int(t_ns[0])) / 1e9, int((steps > 5.0 * period).sum())
+        found.append(Finding(
+            "clock/gap", name, Severity.WARNING,
+            f"nothing for {gap_s:.2f} s, {at_s:.1f} s after its first sample; {gaps} such gaps",
+            figures(longest_s=gap_s, at_s=at_s, gaps=gaps),
+        ))  # fmt: skip
+    jitter = 1.4826 * float(np.median(np.abs(steps - period)))
+    if jitter > 0.1 * period:
+        found.append(Finding(
+            "clock/jitter", name, Severity.NOTE,
+            f"its period of {period / 1e6:.2f} ms varies by {jitter / 1e6:.2f} ms",
+            figures(period_ms=period / 1e6, jitter_ms=jitter / 1e6),
+        ))  # fmt: skip
+    return found
+
+
+def _zeros_n(t_ns: NDArray[np.int64]) -> int:
+    """Count stamps before the year 2000 beside later ones; 0 where the clock counts from its own zero."""
+    return int(np.searchsorted(t_ns, YEAR_2000_NS)) if int(t_ns[-1]) >= YEAR_2000_NS else 0
+
+
+def _impossible(stamps: Stamps, now_ns: int | None) -> list[Finding]:
+    found = []
+    zeros = _zeros_n(stamps.t_ns)
+    if zeros:
+        found.append(Finding(
+            "clock/zero", stamps.name, Severity.FAULT,
+            f"{zeros} of {stamps.t_ns.size} stamps lie before the year 2000 and the rest after it: they were never set",
+            figures(samples=zeros, share=zeros / stamps.t_ns.size),
+        ))  # fmt: skip
+    ahead = stamps.t_ns.size - int(np.searchsorted(stamps.t_ns, now_ns + DAY_NS)) if now_ns is not None else 0
+    if now_ns is not None and ahead:
+        found.append(Finding(
+            "clock/future", stamps.name, Severity.FAULT,
+            f"{ahead} of {stamps.t_ns.size} stamps lie more than a day after the log was taken in",
+            figures(samples=ahead, share=ahead / stamps.t_ns.size, days=(int(stamps.t_ns[-1]) - now_ns) / DAY_NS),
+        ))  # fmt: skip
+    return found
+
+
+def check_spans(stamps: Sequence[Stamps], *, linked: Mapping[str, str]) -> list[Finding]:
+    """Say which clocks, and which streams, do not meet the others in time.
+
+    Args:
+        stamps: of every stream and camera.
+        linked: clocks that a map leads to another: they may count from where they like.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for one in stamps:
+        own = (int(one.t_ns[min(_zeros_n(one.t_ns), one.t_ns.size - 1)]), int(one.t_ns[-1]))
+        old = spans.get(one.clock, own)
+        spans[one.clock] = (min(own[0], old[0]), max(own[1], old[1]))
+    if len(spans) < 2:
+        return _disjoint(stamps)
+    main = max(sorted(spans), key=lambda clock: sum(one.clock == clock for one in stamps))
+    found = []
+    for clock, (start, end) in sorted(spans.items()):
+        if clock == main or {clock, linked.get(clock, clock)} & {main, linked.get(main, main)}:
+            continue
+        if end < spans[main][0] or start > spans[main][1]:
+            away_s = (start - spans[main][0]) / 1e9
+            names = sorted(one.name for one in stamps if one.clock == clock)
+            found.append(Finding(
+                "clock/apart", names[0], Severity.FAULT,
+                f"the clock {clock!r} ({', '.join(names[:4])}{' ...' if len(names) > 4 else ''}) never meets {main!r}: "
+                f"it starts {away_s:+.1f} s from it, and no pair of stamps says how one reads on the other",
+                figures(clock=clock, other=main, away_s=away_s, streams=len(names)),
+            ))  # fmt: skip
+    return found + _disjoint(stamps)
+
+
+def _disjoint(stamps: Sequence[Stamps]) -> list[Finding]:
+    """Find streams that share no instant with the rest of their own clock."""
+    found = []
+    for one in stamps:
+        others = [other for other in stamps if other.clock == one.clock and other is not one and other.t_ns.size > 1]
+        if not others or one.t_ns.size < 2:
+            continue
+        start, end = min(int(o.t_ns[0]) for o in others), max(int(o.t_ns[-1]) for o in others)
+        if int(one.t_ns[-1]) < start or int(one.t_ns[0]) > end:
+            away_s = (int(one.t_ns[0]) - start) / 1e9
+            found.append(Finding(
+                "clock/apart", one.name, Severity.FAULT,
+                f"shares no instant with the others of its clock {one.clock!r}: it starts {away_s:+.1f} s from them",
+                figures(clock=one.clock, away_s=away_s),
+            ))  # fmt: skip
+    return found
+
+
+def _repeated_rows_n(t_ns: NDArray[np.int64], values: NDArray[np.generic]) -> int:
+    at = np.flatnonzero(np.diff(t_ns) == 0)
+    if not at.size:
+        return 0
+    same = values[at] == values[at + 1]
+    return int(np.asarray(same).reshape(at.size, -1).all(axis=1).sum())
