@@ -1,5 +1,6 @@
 """A moment is written for a viewer, and the command that opens it is said; nothing is started."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,21 +49,30 @@ def test_without_a_moment_the_whole_episode_is_written(tmp_path: Path) -> None:
     assert back.events == ()
 
 
-def test_rerun_gets_the_whole_episode_and_plays_the_moment(tmp_path: Path) -> None:
+def test_rerun_gets_the_whole_episode_and_begins_at_the_moment(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
     from rerun.chunk import RrdReader
 
     seen = view(episode(), tmp_path / "a.rrd", at_s=12.3, viewer="rerun")
     assert seen.command == f"rerun {tmp_path}/a.rrd"
     reader = RrdReader(seen.path)
-    rows = {chunk.entity_path: chunk.num_rows for chunk in reader.stream() if not chunk.is_static}
+    rows, about = Counter[str](), dict[str, list[int]]()
+    for chunk in reader.stream():
+        if not chunk.is_static:
+            rows[chunk.entity_path] += chunk.num_rows
+        if "moment" in chunk.timeline_names:
+            batch = chunk.to_record_batch()
+            about.setdefault(chunk.entity_path, []).extend(batch.column("moment").cast("int64").to_pylist())
     assert (rows["/camera/front"], rows["/events"]) == (600, 1)
+    assert about["/events"] == [0]
+    assert (about["/contact/force"][0], about["/contact/force"][-1]) == (-1_000_000_000, 7_687_500_000)
+    assert -1_200_000_000 < about["/camera/front"][0] < -1_000_000_000  # a key packet
     (layout,) = reader.blueprints()
     panel = [chunk.to_record_batch() for chunk in reader.stream(store=layout) if chunk.entity_path == "/time_panel"]
     said = {name: column for batch in panel for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-    moment_ns = EPOCH_NS + 12_300_000_000
-    about = said["TimePanelBlueprint:time_selection"].to_pylist()[0][0]
-    assert (about["min"], about["max"]) == (moment_ns - 10**9, moment_ns + 10**9)
+    assert said["TimePanelBlueprint:timeline"].to_pylist() == [["moment"]]
+    chosen = said["TimePanelBlueprint:time_selection"].to_pylist()[0][0]
+    assert (chosen["min"], chosen["max"]) == (-(10**9), 10**9)
 
 
 @pytest.mark.parametrize("at_s", [-0.1, 20.2, float("nan"), float("inf")])

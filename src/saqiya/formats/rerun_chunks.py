@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,16 @@ from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.formats.annexb import Wrap, obstacle, wrap_of
 
-__all__ = ["EVENTS", "FACTS", "TIMELINE", "chunks_of", "entities", "is_epoch", "is_picture", "notes_of"]
+__all__ = ["EVENTS", "FACTS", "MOMENT", "TIMELINE", "Clock", "chunks_of", "entities", "is_picture", "notes_of"]
 
-TIMELINE = "time"
+TIMELINE, MOMENT = "time", "moment"
 EVENTS, FACTS = "events", "episode"
 MOST_LINES = 64
 """A row of more numbers (a laser scan) is kept, and not drawn as lines."""
 _BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 1 << 16
 _CODECS = {"h264": "H264", "hevc": "H265", "av1": "AV1", "vp9": "VP9"}
+BEFORE_NS, AFTER_NS = 1_000_000_000, 9_000_000_000
 _EPOCH_NS = 10**17  # 1973: a smaller stamp counts from some other moment
 _EXACT_INT = 2**53
 _COLOURS = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -38,30 +40,73 @@ _DEEP = {"u1": "U8", "u2": "U16", "f4": "F32", "f8": "F64"}
 _METER = {"mm": 1000.0, "m": 1.0}
 
 
-def chunks_of(log: EpisodeLog, facts: Mapping[str, JsonValue]) -> Iterator[Chunk]:
+@dataclass(frozen=True)
+class Clock:
+    """How stamps become Rerun's times.
+
+    A recording cannot say where a viewer's time cursor begins, and it begins where the timeline does. So rows about a
+    moment lie on a second timeline too, which begins shortly before it and counts from it.
+
+    Attributes:
+        epoch: stamps count from 1970; else the timeline shows durations.
+        moment_ns: the moment; None for no second timeline.
+    """
+
+    epoch: bool
+    moment_ns: int | None = None
+
+    @classmethod
+    def of(cls, log: EpisodeLog, moment_ns: int | None) -> Clock:
+        """Choose for an episode, by its first stamp."""
+        return cls(log.span.start_ns >= _EPOCH_NS, moment_ns)
+
+    def columns(self, t_ns: NDArray[np.int64], *, about: bool) -> list[rr.TimeColumn]:
+        """Return the times of rows, on both timelines where they are `about` the moment."""
+        kind = {"timestamp": t_ns.view("datetime64[ns]")} if self.epoch else {"duration": t_ns.view("timedelta64[ns]")}
+        columns = [rr.TimeColumn(TIMELINE, **kind)]
+        if about and self.moment_ns is not None:
+            columns.append(rr.TimeColumn(MOMENT, duration=(t_ns - self.moment_ns).view("timedelta64[ns]")))
+        return columns
+
+    def about(self, t_ns: NDArray[np.int64], key: NDArray[np.bool_] | None = None) -> tuple[int, int]:
+        """Return the first row about the moment and the one behind the last; `key` rows are where decoding can begin.
+
+        Rows may lie in decoding order: what is wanted begins at a key row and ends with the last row in time.
+        """
+        if self.moment_ns is None:
+            return 0, 0
+        early = np.flatnonzero(t_ns < self.moment_ns - BEFORE_NS)
+        late = np.flatnonzero(t_ns < self.moment_ns + AFTER_NS)
+        first, last = (int(found[-1]) + 1 if len(found) else 0 for found in (early, late))
+        if key is not None and first < len(t_ns):
+            first = int(np.flatnonzero(key[: first + 1])[-1])
+        return first, last
+
+
+def chunks_of(log: EpisodeLog, facts: Mapping[str, JsonValue], *, moment_ns: int | None = None) -> Iterator[Chunk]:
     """Yield the chunks of an episode; `facts` are told beside its own (uid, spans)."""
-    epoch = is_epoch(log)
+    clock = Clock.of(log, moment_ns)
     places = entities(log)
     for name, stream in log.streams.items():
-        yield from _stream_chunks(places[name], name, stream, epoch=epoch)
+        yield from _stream_chunks(places[name], name, stream, clock)
     for name, video in log.videos.items():
-        yield from _video_chunks(places[name], name, video, epoch=epoch)
+        yield from _video_chunks(places[name], name, video, clock)
     if log.events:
         told = [f"{event.name}: {event.detail}" if event.detail else event.name for event in log.events]
         stamps = np.array([event.t_ns for event in log.events], np.int64)
         exact = {"name": [event.name for event in log.events], "detail": [event.detail for event in log.events]}
-        columns = [*rr.TextLog.columns(text=told), *rr.DynamicArchetype.columns("saqiya.Event", components=exact)]
-        yield Chunk.from_columns(f"/{EVENTS}", [_time(stamps, epoch=epoch)], columns)
+        for first, last, about in _parts(len(stamps), 1 << 62, clock.about(stamps)):
+            part = {name: words[first:last] for name, words in exact.items()}
+            columns = [
+                *rr.TextLog.columns(text=told[first:last]),
+                *rr.DynamicArchetype.columns("saqiya.Event", components=part),
+            ]
+            yield Chunk.from_columns(f"/{EVENTS}", clock.columns(stamps[first:last], about=about), columns)
     said = json.dumps({"key": log.key, **facts, "metadata": dict(log.metadata)}, sort_keys=True)
     page = rr.TextDocument.columns(text=[_page(log, facts)], media_type=["text/markdown"])
     yield Chunk.from_columns(
         f"/{FACTS}", [], [*page, *rr.DynamicArchetype.columns("saqiya.Episode", components={"json": [said]})]
     )
-
-
-def is_epoch(log: EpisodeLog) -> bool:
-    """Say whether the stamps count from 1970; else the timeline shows durations."""
-    return log.span.start_ns >= _EPOCH_NS
 
 
 def entities(log: EpisodeLog) -> dict[str, str]:
@@ -108,7 +153,15 @@ def notes_of(log: EpisodeLog) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _stream_chunks(entity: str, name: str, stream: Stream, *, epoch: bool) -> Iterator[Chunk]:
+def _parts(count: int, rows: int, about: tuple[int, int]) -> Iterator[tuple[int, int, bool]]:
+    """Yield (first, last, whether they are about the moment) of at most `rows` rows each."""
+    edges = sorted({0, count, *(min(edge, count) for edge in about)})
+    for low, high in itertools.pairwise(edges):
+        for first in range(low, high, rows):
+            yield first, min(first + rows, high), about[0] <= first < about[1]
+
+
+def _stream_chunks(entity: str, name: str, stream: Stream, clock: Clock) -> Iterator[Chunk]:
     values = stream.values
     said = {
         "name": name, "dtype": values.dtype.str, "shape": json.dumps(values.shape[1:]), "clock": stream.clock,
@@ -122,10 +175,10 @@ def _stream_chunks(entity: str, name: str, stream: Stream, *, epoch: bool) -> It
         static += list(rr.SeriesLines.columns(names=list(stream.fields)).partition([len(stream.fields)]))
     yield Chunk.from_columns(entity, [], static)
     rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, values[:1].nbytes)))
-    for first in range(0, len(stream.t_ns), rows):
-        part = slice(first, first + rows)
+    for first, last, about in _parts(len(stream.t_ns), rows, clock.about(stream.t_ns)):
+        part = slice(first, last)
         columns = _picture_columns(name, stream, part) if picture else _number_columns(stream, part)
-        yield Chunk.from_columns(entity, [_time(stream.t_ns[part], epoch=epoch)], columns)
+        yield Chunk.from_columns(entity, clock.columns(stream.t_ns[part], about=about), columns)
 
 
 def _number_columns(stream: Stream, part: slice) -> list[Any]:
@@ -185,7 +238,7 @@ def _picture_columns(name: str, stream: Stream, part: slice) -> Any:  # noqa: AN
     return (rr.DepthImage if _is_deep(name, stream) else rr.Image).columns(buffer=buffers)
 
 
-def _video_chunks(entity: str, name: str, video: Video, *, epoch: bool) -> Iterator[Chunk]:
+def _video_chunks(entity: str, name: str, video: Video, clock: Clock) -> Iterator[Chunk]:
     track, wrap = video.track, wrap_of(video) or Wrap()
     said: dict[str, str | int] = {
         "name": name, "codec": track.codec, "form": track.form, "width": track.width, "height": track.height,
@@ -200,11 +253,9 @@ def _video_chunks(entity: str, name: str, video: Video, *, epoch: bool) -> Itera
     else:
         static += list(rr.EncodedImage.columns(media_type=[f"image/{track.codec}"]))
     yield Chunk.from_columns(entity, [], static)
-    batch = np.cumsum(track.size) // _BATCH_BYTES
-    bounds = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(track.size)]
-    for first, last in itertools.pairwise(bounds):
-        if first == last:
-            continue
+    stamps = track.t_ns[track.rank]
+    largest = int(track.size.max(initial=1))
+    for first, last, about in _parts(len(stamps), max(1, _BATCH_BYTES // largest), clock.about(stamps, track.key)):
         keys = track.key[first:last].tolist()
         packets = [wrap.wrap(video.packet(first + i), key=key) for i, key in enumerate(keys)]
         columns: Any
@@ -217,18 +268,11 @@ def _video_chunks(entity: str, name: str, video: Video, *, epoch: bool) -> Itera
         # Rerun sorts rows by time: the packet's number keeps the order of decoding.
         places = {"packet": np.arange(first, last), "picture": track.rank[first:last]}
         exact = rr.DynamicArchetype.columns("saqiya.Video", components=places)
-        stamps = track.t_ns[track.rank[first:last]]
-        yield Chunk.from_columns(entity, [_time(stamps, epoch=epoch)], [*columns, *exact])
+        yield Chunk.from_columns(entity, clock.columns(stamps[first:last], about=about), [*columns, *exact])
 
 
 def _told(kind: str, said: Mapping[str, str | int]) -> list[Any]:
     return list(rr.DynamicArchetype.columns(kind, components={name: [value] for name, value in said.items()}))
-
-
-def _time(t_ns: NDArray[np.int64], *, epoch: bool) -> rr.TimeColumn:
-    if epoch:
-        return rr.TimeColumn(TIMELINE, timestamp=t_ns.view("datetime64[ns]"))
-    return rr.TimeColumn(TIMELINE, duration=t_ns.view("timedelta64[ns]"))
 
 
 def _page(log: EpisodeLog, facts: Mapping[str, JsonValue]) -> str:

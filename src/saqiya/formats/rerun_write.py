@@ -51,7 +51,7 @@ def write_recording(
     facts: Mapping[str, JsonValue],
     moment_ns: int | None = None,
 ) -> tuple[str, ...]:
-    """Write one recording with a layout for its streams; at `moment_ns` the viewer plays the two seconds about it.
+    """Write one recording with a layout for its streams; with `moment_ns` it opens there, on a timeline of its own.
 
     Nothing is served or sent: the recording goes to the file only.
 
@@ -80,7 +80,8 @@ def write_recording(
         # Without `strict` Rerun turns what it cannot convert into a warning and leaves it out.
         with rr.error_utils.catch_and_log_exceptions(strict=True):
             stream.save(partial, default_blueprint=_layout(log, moment_ns))
-            stream.send_chunks(chunks_of(log, facts))
+            stream.send_recording_name(log.key)
+            stream.send_chunks(chunks_of(log, facts, moment_ns=moment_ns))
             stream.flush()
             stream.disconnect()
         partial.rename(path)
@@ -97,7 +98,7 @@ def _layout(log: EpisodeLog, moment_ns: int | None) -> Any:  # noqa: ANN401 - Re
     """Lay out cameras above series, events and facts beside them."""
     import rerun.blueprint as rrb
 
-    from saqiya.formats.rerun_chunks import EVENTS, FACTS, MOST_LINES, TIMELINE, entities, is_picture
+    from saqiya.formats.rerun_chunks import EVENTS, FACTS, MOMENT, MOST_LINES, TIMELINE, entities, is_picture
 
     places = entities(log)
     pictures = [name for name, stream in log.streams.items() if is_picture(name, stream)]
@@ -111,13 +112,8 @@ def _layout(log: EpisodeLog, moment_ns: int | None) -> Any:  # noqa: ANN401 - Re
     beside = rrb.Vertical(
         rrb.TextDocumentView(origin=f"/{FACTS}", name=FACTS), rrb.TextLogView(origin=f"/{EVENTS}", name=EVENTS)
     )
-    about = None
+    panel = rrb.TimePanel(timeline=TIMELINE)
     if moment_ns is not None:
-        about = rrb.components.AbsoluteTimeRange(moment_ns - _AROUND_NS, moment_ns + _AROUND_NS)
-    panel = rrb.TimePanel(
-        timeline=TIMELINE,
-        time_selection=about,
-        play_state=None if about is None else "playing",
-        loop_mode=None if about is None else "selection",
-    )
+        about = rrb.components.AbsoluteTimeRange(-_AROUND_NS, _AROUND_NS)
+        panel = rrb.TimePanel(timeline=MOMENT, time_selection=about, play_state="playing", loop_mode="selection")
     return rrb.Blueprint(rrb.Horizontal(rrb.Vertical(*rows), beside, column_shares=[3, 1]), panel)
