@@ -160,7 +160,7 @@ def test_packs_are_cut_at_their_size_and_the_same_members_give_the_same_pack(obj
 def test_an_object_that_is_not_what_it_says_is_not_packed(objects):
     digest = objects.put(b"abc")
     name = f"{digest[:2]}/{digest[2:]}"
-    objects.home.remove(name)
+    objects.home.remove([name])
     objects.home.put_all({name: b"abd"})
     with pytest.raises(Corrupt, match="not what"):
         objects.pack([digest])
@@ -196,7 +196,7 @@ def test_a_pack_that_was_damaged_is_named_and_its_members_are_missing(objects, o
     (pack,) = objects.pack([digest])
     whole = objects.home.read(f"packs/{pack}", [(0, objects.pack_stat(pack).size_bytes)])[0]
     for spoilt in (b"", whole[:-1], whole[:70], bytes(64) + whole[64:], whole[:-50] + bytes(4) + whole[-46:]):
-        objects.home.remove(f"packs/{pack}")
+        objects.home.remove([f"packs/{pack}"])
         objects.home.put_all({f"packs/{pack}": spoilt})
         store = open_store()
         assert store.packs.refresh_damaged().keys() == {pack}
@@ -246,7 +246,7 @@ def test_a_copy_that_is_not_what_was_stored_is_refused(tmp_path, new_bucket):
     bucket = new_bucket()
     objects = Objects(tmp_path / "objects", home=bucket)
     digest = objects.put(b"abc")
-    bucket.remove(f"{digest[:2]}/{digest[2:]}")
+    bucket.remove([f"{digest[:2]}/{digest[2:]}"])
     bucket.put_all({f"{digest[:2]}/{digest[2:]}": b"abd"})
     with pytest.raises(Corrupt, match="not what"):
         objects.path(digest)

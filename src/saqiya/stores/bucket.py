@@ -28,6 +28,7 @@ _PIECE_BYTES: Final = 8 << 20
 _WHOLE_BYTES: Final = 16 << 20  # above this a file goes up in pieces
 _AT_ONCE: Final = 16
 _FEW: Final = 200
+_BULK: Final = 1000
 _GAP_BYTES: Final = 128 << 10  # ranges this close are one request: a request costs more than the bytes between
 _YOUNG_NS: Final = 3600 * 10**9  # what was written within the hour need not be made young again
 _at_work: Final[set[int]] = set()  # processes, this one and those it was forked from, that have asked the network
@@ -169,13 +170,14 @@ class Bucket:
                 for found in part:
                     yield found["path"], _stat(found)
 
-    def remove(self, name: str) -> None:
-        """Delete a name."""
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete names, many in one request."""
         import obstore
 
         self._reach()
-        with self._errors(name):
-            obstore.delete(self._store, name)
+        with self._errors(names[0] if names else ""):
+            for first in range(0, len(names), _BULK):
+                obstore.delete(self._store, list(names[first : first + _BULK]))
 
     def retire(self, name: str, *, before_ns: int) -> int:
         """Delete a name unless it was written since; see `Home.retire`.
@@ -186,7 +188,7 @@ class Bucket:
         found = self.stat(name)
         if found is None or found.written_ns >= before_ns:
             return 0
-        self.remove(name)
+        self.remove([name])
         return found.size_bytes
 
     def path(self, name: str) -> None:

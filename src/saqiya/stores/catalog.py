@@ -145,6 +145,35 @@ class Catalog:
                 found.update({row.key: cast("N", self._read(row)) for row in connection.execute(query)})
         return found
 
+    def each(self, kind: type[N], ids: Sequence[str]) -> Iterator[N]:
+        """Yield nouns of a class by id, in the order of the ids, without keeping them: for walks over many.
+
+        Raises:
+            UnknownId: an id names nothing, or a noun of another kind.
+        """
+        for part in _chunks(ids):
+            with self.database.reading() as connection:
+                rows = connection.execute(sa.select(nouns).where(nouns.c.id.in_(sorted(set(part))))).all()
+            found = {row.id: noun_of(row) for row in rows}
+            for one in part:
+                noun = found.get(one)
+                if not isinstance(noun, kind):
+                    self.get(one, kind)  # says what is wrong, with neighbours
+                    raise UnknownId(f"no {kind.kind} has this id", subject=one, remedy="Give a whole id")
+                yield noun
+
+    def id_of(self, kind: type[Noun], ref: str) -> str | None:
+        """Return the id of a noun of a class by its id or key, without reading it; None when there is none."""
+        named = sa.or_(nouns.c.id == ref, nouns.c.key == ref)
+        with self.database.reading() as connection:
+            found = connection.execute(sa.select(nouns.c.id).where(nouns.c.kind == kind.kind, named)).scalar()
+        return None if found is None else str(found)
+
+    def erased(self) -> set[str]:
+        """Return the digests that a tombstone stands for."""
+        with self.database.reading() as connection:
+            return set(connection.execute(sa.select(nouns.c.key).where(nouns.c.kind == "tombstone")).scalars())
+
     def has(self, kind: type[Noun] | str, key: str) -> bool:
         """Say whether a noun of this kind is stored under this key."""
         name = kind if isinstance(kind, str) else kind.kind

@@ -69,8 +69,8 @@ class Home(Protocol):
     def names(self, folder: str) -> Iterator[tuple[str, Stat]]:
         """Yield every name under a folder ("" for all), in order."""
 
-    def remove(self, name: str) -> None:
-        """Delete a name; one that is not here is deleted already."""
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete names for good; what is not here is deleted already."""
 
     def retire(self, name: str, *, before_ns: int) -> int:
         """Delete a name unless it was written, or asked for, since `before_ns`; return the bytes that were freed."""
@@ -105,7 +105,7 @@ class Folder:
             for first in range(0, len(names), _BATCH):
                 part = names[first : first + _BATCH]
                 fresh = [name for name in part if not self._holds(name, len(batch[name]))]
-                self._write({name: batch[name] for name in fresh}, pool)
+                self._write([(name, batch[name]) for name in fresh], pool)
             # Also for files that were here before: another process may have renamed one and not yet fsynced its name.
             list(pool.map(sync_folder, {self._at(name).parent for name in names}))
 
@@ -164,13 +164,15 @@ class Folder:
         with disk_errors(self.root):
             yield from self._below(self.root / folder)
 
-    def remove(self, name: str) -> None:
-        """Delete a file for good."""
-        path = self._at(name)
-        with disk_errors(path):
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir():
-                sync_folder(path.parent)
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete files for good."""
+        paths = [self._at(name) for name in names]
+        with disk_errors(self.root):
+            for path in paths:
+                path.unlink(missing_ok=True)
+            for folder in {path.parent for path in paths}:
+                if folder.is_dir():
+                    sync_folder(folder)
 
     def retire(self, name: str, *, before_ns: int) -> int:
         """Delete a file unless a writer asked for it since `before_ns`; see `Home.retire`.
@@ -242,16 +244,16 @@ class Folder:
         if missing:
             sync_folder(self.root)
 
-    def _write(self, fresh: dict[str, bytes | memoryview], pool: ThreadPoolExecutor) -> None:
+    def _write(self, fresh: Sequence[tuple[str, bytes | memoryview]], pool: ThreadPoolExecutor) -> None:
         opened: list[tuple[str, Path, int]] = []
         try:
-            for name, data in fresh.items():
+            for name, data in fresh:
                 temporary = self.temporary()
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
                 opened.append((name, temporary, handle))
                 write_all(handle, data)
             list(pool.map(os.fsync, [handle for _, _, handle in opened]))
-            self._make_folders(fresh)
+            self._make_folders(name for name, _ in fresh)
             for name, temporary, _ in opened:
                 temporary.replace(self._at(name))
         finally:

@@ -61,7 +61,7 @@ class Objects:
             StorageFull: no room; objects already under their final names stay as unreferenced whole objects.
         """
         digests = [digest_of(data) for data in batch]
-        unique = dict(zip(digests, batch, strict=True))
+        unique = {digest: memoryview(data).cast("B") for digest, data in zip(digests, batch, strict=True)}
         self.home.put_all({_name(digest): data for digest, data in unique.items()})
         return digests
 
@@ -179,10 +179,11 @@ class Objects:
             if name[2:3] == "/" and _DIGEST.fullmatch(digest):
                 yield digest, state
 
-    def remove(self, digest: str) -> None:
-        """Delete the bytes of an object that lies alone, for good; whoever calls it knows that no row needs them."""
-        self.home.remove(_name(digest))
-        self._cache.drop(digest)
+    def remove(self, *digests: str) -> None:
+        """Delete objects that lie alone, for good; whoever calls it knows that no row needs these bytes."""
+        self.home.remove([_name(digest) for digest in digests])
+        for digest in digests:
+            self._cache.drop(digest)
 
     def retire(self, digest: str, *, before_ns: int) -> int:
         """Delete an object that lies alone unless a writer asked for it since; return the bytes that were freed."""
@@ -224,9 +225,7 @@ class Objects:
         contents = self.packs.refresh()
         if any(pack not in contents for pack in made):
             raise Corrupt("a new pack cannot be read back", subject=made[0], remedy="Check the disk, then repeat")
-        for digest in alone:
-            if self.packs.find(digest) is not None:
-                self.remove(digest)
+        self.remove(*(digest for digest in alone if self.packs.find(digest) is not None))
         return made
 
     def write_pack(self, members: Sequence[str]) -> str:
@@ -234,7 +233,7 @@ class Objects:
         return self._adopt(self._checked(members))
 
     def _drop_pack(self, pack: str) -> None:
-        self.home.remove(f"{FOLDER}/{pack}")
+        self.home.remove([f"{FOLDER}/{pack}"])
         self.packs.forget(pack)
         self._cache.drop(pack)
 
@@ -259,12 +258,9 @@ class Objects:
             StorageFull: no room for the new pack; some of the bytes may still be here.
         """
         gone = set(digests)
-        freed = 0
-        for digest in sorted(gone):
-            state = self.home.stat(_name(digest))
-            if state is not None:
-                freed += state.size_bytes
-            self.remove(digest)
+        states = self.home.stat_all([_name(digest) for digest in gone])
+        freed = sum(state.size_bytes for state in states if state is not None)
+        self.remove(*gone)
         for pack, contents in list(self.packs.refresh().items()):
             members = contents.members()
             if gone.isdisjoint(members):

@@ -8,6 +8,7 @@ with the table's length and SHA-256. So the index of all packs is the packs: the
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import struct
 from bisect import bisect_left
@@ -231,6 +232,12 @@ class Packs:
             view = map_file(self._local(name, pack, state.size_bytes))
             self._mapped[pack] = view
         return view
+
+    def relax(self) -> None:
+        """Take the packs' pages out of this process's memory; they come back from the page cache when they are read."""
+        for view in self._mapped.values():
+            if isinstance(view.obj, mmap.mmap):
+                view.obj.madvise(mmap.MADV_DONTNEED)
 
     def forget(self, pack: str) -> None:
         """Let go of a pack that is gone."""

@@ -149,7 +149,7 @@ class Streams(Mapping[str, Stream]):
         """Read the header of `data` and check every claim in it; `subject` names the file in errors."""
         self._subject = subject
         start, tensors, header = self._header(data)
-        self._body = data[start:]
+        self._start, self._body = start, data[start:]
         self._tensors = tensors
         self._about = header.streams
         self._cameras = header.cameras
@@ -208,6 +208,14 @@ class Streams(Mapping[str, Stream]):
             )
         except (InvalidEpisode, ValueError) as error:
             raise self._lie(f"camera {name!r}: {error}") from error
+
+    def place(self, array: str) -> tuple[int, NDArray[Any]]:
+        """Return where an array ("joint/values", "camera/front/t_ns") begins in the object's bytes, and the array.
+
+        Raises:
+            KeyError: no array has this name.
+        """
+        return self._start + self._tensors[array].data_offsets[0], self._array(array)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._about)

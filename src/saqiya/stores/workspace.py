@@ -29,6 +29,7 @@ from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, Works
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, map_file, replace_file
 from saqiya.stores.objects import Objects
+from saqiya.stores.opened import Opened, Sealed, open_version, seal
 from saqiya.stores.streams import Cropped, Streams
 
 __all__ = ["Workspace"]
@@ -193,6 +194,22 @@ class Workspace:
             {**episode.extra, **said},
             self.videos(episode),
         )
+
+    def opened(self, version: str) -> Opened:
+        """Open a dataset version, by whole id or key, for reading at scale: no object and no file for each episode.
+
+        Raises:
+            UnknownId, Erased, Corrupt: see `open_version`.
+        """
+        return open_version(self.catalog, self.objects, version, derived=self.derived)
+
+    def seal(self, version: str) -> Sealed:
+        """Pack a dataset version's small objects, so that opening it is one mapping.
+
+        Raises:
+            UnknownId, Erased, Corrupt, StorageFull: see `seal`.
+        """
+        return seal(self.catalog, self.objects, version, derived=self.derived)
 
     def _whole(self, episode: Episode) -> Streams:
         return Streams(self.catalog.object_view(episode.streams), episode.streams)
