@@ -1,7 +1,16 @@
 import pytest
 
 from saqiya.errors import ConfigError
-from saqiya.loop.config import BootstrapConfig, PhasesConfig, RunConfig, TaskConfig, read_config, template
+from saqiya.loop.config import (
+    BootstrapConfig,
+    PhasesConfig,
+    RunConfig,
+    StoreConfig,
+    TaskConfig,
+    read_config,
+    read_store,
+    template,
+)
 
 TASK = TaskConfig("carry-puck", "released", "arm")
 
@@ -82,6 +91,21 @@ def test_an_unknown_word_lists_the_known_ones(written, whole):
 def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(ConfigError, match="saqiya init"):
         read_config(tmp_path / "saqiya.toml")
+
+
+def test_where_the_bytes_live_is_read_alone_and_secrets_come_from_the_environment(written, tmp_path, monkeypatch):
+    assert read_store(tmp_path / "saqiya.toml") == StoreConfig()
+    assert StoreConfig().home(lambda: 0) is None
+    store = read_store(written('[store]\nobjects = "s3://bucket/prefix"\nregion = "eu-central-1"\n'))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert store.home(lambda: 0).subject == "s3://bucket/prefix"
+    with pytest.raises(ConfigError, match=r"store\.secret: unknown key"):
+        read_store(written('[store]\nsecret = "x"\n'))
+    with pytest.raises(ConfigError, match="must be a section"):
+        read_store(written('store = "s3://bucket"\n'))
+    with pytest.raises(ConfigError, match="names no bucket"):
+        read_store(written('[store]\nobjects = "bucket"\n')).home(lambda: 0)
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,12 @@ def opened(tmp_path):
     """Open workspaces by folder name; each draws its ids from a seed of its own."""
     seeds, made, clock = itertools.count(), [], itertools.count(1_700_000_000_000_000_000, 1_000_000).__next__
 
-    def open_(name="workspace", *, create=False):
+    def open_(name="workspace", *, create=False, home=None):
         entropy = random.Random(next(seeds)).randbytes
         if create:
             made.append(Workspace.create(tmp_path / name, site="lab", clock=clock, entropy=entropy))
         else:
-            made.append(Workspace.open(tmp_path / name, clock=clock, entropy=entropy))
+            made.append(Workspace.open(tmp_path / name, clock=clock, entropy=entropy, home=home))
         return made[-1]
 
     yield open_
@@ -74,6 +74,15 @@ def new_bucket(s3):
 @pytest.fixture
 def workspace(opened):
     return opened(create=True)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(request, opened):
+    """A workspace whose bytes lie in its own folder, and one whose bytes lie in a bucket."""
+    made = opened(create=True)
+    if request.param == "folder":
+        return made
+    return opened(home=request.getfixturevalue("new_bucket")())
 
 
 def nouns_of_try(workspace, number, *, samples=5):

@@ -48,6 +48,11 @@ def track(count):
 
 
 @pytest.fixture
+def workspace(anywhere):
+    return anywhere
+
+
+@pytest.fixture
 def version(workspace, try_of):
     """A dataset version of episodes that cover a part of their objects, some twice."""
     draw = random.Random(4)
@@ -183,7 +188,8 @@ def test_a_version_with_erased_bytes_is_refused(workspace, version):
 
 
 @pytest.mark.slow
-def test_packing_can_be_killed_at_any_moment(workspace, verified, killed_after):
+def test_packing_can_be_killed_at_any_moment(opened, verified, killed_after):
+    workspace = opened(create=True)
     digests = workspace.objects.put_many([random.Random(n).randbytes(200) for n in range(400)])
     left = []
     for round_ in range(8):

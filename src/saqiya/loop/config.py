@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from saqiya.domain.ids import Clock
 from saqiya.errors import ConfigError, UsageError
 from saqiya.evaluate.gate import GateParams
+from saqiya.stores.bucket import Bucket, Credentials
+from saqiya.stores.cache import CACHE_BYTES
+from saqiya.stores.folder import Home
 
-__all__ = ["Config", "parse_config", "read_config", "template"]
+__all__ = ["Config", "parse_config", "read_config", "read_store", "template"]
 
 FILE_NAME = "saqiya.toml"
+_SECRETS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,34 @@ class SiteConfig:
 
 
 @dataclass(frozen=True)
+class StoreConfig:
+    """Where the bytes live ("": in the workspace; else s3://bucket/prefix), and how many are kept here to be mapped.
+
+    Who asks is said by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), never by a file.
+    """
+
+    objects: str = ""
+    endpoint: str = ""
+    region: str = ""
+    cache_bytes: int = field(default=CACHE_BYTES, metadata={"low": 0})
+
+    def home(self, clock: Clock) -> Home | None:
+        """Return the bucket, None where the bytes live in the workspace.
+
+        Raises:
+            ConfigError: `objects` names no bucket, or the library that speaks to one is missing.
+        """
+        if not self.objects:
+            return None
+        if find_spec("obstore") is None:
+            raise ConfigError("needs a library", subject="store.objects", remedy="pip install 'saqiya[data]'")
+        who = [os.environ.get(f"AWS_{name}", "") for name in _SECRETS]  # noqa: TID251 - read once, here
+        return Bucket(
+            self.objects, now_ns=clock, credentials=Credentials(*who), endpoint=self.endpoint, region=self.region
+        )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of saqiya.toml, one field a section."""
 
@@ -141,6 +176,7 @@ class Config:
     gate: GateParams = field(default_factory=GateParams)
     phases: PhasesConfig = field(default_factory=PhasesConfig)
     stop: StopConfig = field(default_factory=StopConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -149,12 +185,7 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigError: it cannot be read, or a key, type or range is wrong; the message names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", subject=str(path), remedy="Run saqiya init.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not text: {error}", subject=str(path), remedy="Save it as UTF-8.") from error
+    text, _ = _toml(path)
     return parse_config(text, path)
 
 
@@ -164,12 +195,39 @@ def parse_config(text: str, path: Path) -> Config:
     Raises:
         ConfigError: see `read_config`.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
+    raw = _parsed(text, path)
     config: Config = _Reader(path, text).section(Config, raw, ())
     return config
+
+
+def _toml(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", subject=str(path), remedy="Run saqiya init.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not text: {error}", subject=str(path), remedy="Save it as UTF-8.") from error
+    return text, _parsed(text, path)
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
+
+
+def read_store(path: Path) -> StoreConfig:
+    """Read the section [store] of a saqiya.toml alone: a workspace is opened before the rest is needed, or there.
+
+    Raises:
+        ConfigError: as `read_config`, for this section.
+    """
+    if not path.exists():
+        return StoreConfig()
+    text, raw = _toml(path)
+    store: StoreConfig = _Reader(path, text).value(StoreConfig, raw.get("store", {}), ("store",), {})
+    return store
 
 
 @dataclass(frozen=True)
@@ -267,7 +325,7 @@ def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> st
         f'trainer = "{trainer}"',
         "",
     ]
-    for section in ("bootstrap", "deploy", "detect", "correct", "evaluate", "gate", "phases", "stop"):
+    for section in ("bootstrap", "deploy", "detect", "correct", "evaluate", "gate", "phases", "stop", "store"):
         lines.append(f"[{section}]")
         params = get_type_hints(Config)[section]()
         for item in dataclasses.fields(params):

@@ -41,7 +41,7 @@ from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
-from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, parse_config, read_config, template
+from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, parse_config, read_config, read_store, template
 from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
 from saqiya.loop.figures import turn_figures
@@ -83,7 +83,14 @@ class Flywheel:
         Raises:
             NoWorkspace, WorkspaceTooNew, ConfigError: it is missing, from a newer Saqiya, or its saqiya.toml is wrong.
         """
-        self.store = Workspace.open(Path(path), clock=clock, entropy=secrets.token_bytes)
+        kept = read_store(Path(path) / FILE_NAME)
+        self.store = Workspace.open(
+            Path(path),
+            clock=clock,
+            entropy=secrets.token_bytes,
+            home=kept.home(clock),
+            cache_bytes=kept.cache_bytes,
+        )
         self.progress, self.clock = progress, clock
         self.account = Account()
         self._opened_ns = clock()

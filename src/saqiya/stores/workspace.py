@@ -26,8 +26,10 @@ from saqiya.domain.media import Video
 from saqiya.domain.nouns import Episode, MediaInfo, Recording
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
+from saqiya.stores.cache import CACHE_BYTES, Cache
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, map_file, replace_file
+from saqiya.stores.folder import Home
 from saqiya.stores.objects import Objects
 from saqiya.stores.opened import Opened, Sealed, open_version, seal
 from saqiya.stores.streams import Cropped, Streams
@@ -59,7 +61,16 @@ class Workspace:
         objects, catalog: the two truths.
     """
 
-    def __init__(self, root: Path, *, site: str, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        site: str,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        home: Home | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         """Open the parts under `root`; use `create` or `open`."""
         self.root = root
         self.site = site
@@ -67,7 +78,8 @@ class Workspace:
         with disk_errors(root):
             for folder in (self.spool, self.derived, self._locks):
                 folder.mkdir(parents=True, exist_ok=True)
-        self.objects = Objects(root / "objects")
+        cache = Cache(self.derived / "objects", most_bytes=cache_bytes)
+        self.objects = Objects(root / "objects", home=home, cache=cache)
         self.catalog = Catalog(
             root / "catalog.sqlite", objects=self.objects, mint=Mint(site, clock, entropy), clock=clock
         )
@@ -95,8 +107,23 @@ class Workspace:
         return made
 
     @classmethod
-    def open(cls, root: Path, *, clock: Clock, entropy: Callable[[int], bytes]) -> Workspace:
+    def open(
+        cls,
+        root: Path,
+        *,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        home: Home | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Workspace:
         """Open the workspace in `root`.
+
+        Args:
+            root: its folder.
+            clock: tells the time.
+            entropy: gives so many random bytes.
+            home: where its objects live when that is not its own folder.
+            cache_bytes: about how much of what lives elsewhere is kept here to be mapped.
 
         Raises:
             NoWorkspace: there is none.
@@ -123,7 +150,7 @@ class Workspace:
             raise Corrupt(
                 f"{facts.site[:40]!r} cannot name a site", subject=str(path), remedy="Put the site's name back"
             )
-        return cls(root, site=facts.site, clock=clock, entropy=entropy)
+        return cls(root, site=facts.site, clock=clock, entropy=entropy, home=home, cache_bytes=cache_bytes)
 
     def streams(self, episode: Episode) -> Mapping[str, Stream]:
         """Open an episode's streams; each is read when it is asked for, and holds the episode's range alone.
