@@ -24,7 +24,7 @@ from saqiya.errors import InvalidEpisode, UnknownId
 from saqiya.formats.open import Ignored, read_logs
 from saqiya.ingest.describe import claim_of, episode_of, media_of, policy_name
 from saqiya.ingest.originals import hash_file, recording_of
-from saqiya.ingest.prints import prints_of, same_try
+from saqiya.ingest.prints import TwinIndex, prints_of, same_try
 from saqiya.stores import streams as codec
 from saqiya.stores.workspace import Workspace
 
@@ -199,7 +199,7 @@ class _Batch:
 
     def __post_init__(self) -> None:
         """Learn which tries are here already."""
-        self.known = {episode.id: episode.prints for episode in self.store.catalog.all(Episode)}
+        self.known = TwinIndex((episode.id, episode.prints) for episode in self.store.catalog.all(Episode))
 
     def take(self, original: _Original, item: EpisodeLog | Unread | Ignored) -> None:
         """Take one try, or note why there is none."""
@@ -225,7 +225,7 @@ class _Batch:
         prints = prints_of(log.streams)
         if any(same_try(prints_of(one.log.streams), prints) for one in self.waiting if prints):
             self.flush()
-        twin = next((one for one, own in self.known.items() if prints and same_try(own, prints)), None)
+        twin = self.known.find(prints)
         if twin is not None:
             self._alias(twin, log, recording, digest, key)
             return
@@ -247,7 +247,8 @@ class _Batch:
         made = _commit(self.store, self.waiting, self.clock) if self.waiting else []
         self.waiting = []
         self.episodes += made
-        self.known.update({episode.id: episode.prints for episode in made})
+        for episode in made:
+            self.known.add(episode.id, episode.prints)
 
     def _alias(self, twin: str, log: EpisodeLog, recording: Recording, digest: str, key: str) -> None:
         stored = self.store.catalog.put(recording, key=digest)
