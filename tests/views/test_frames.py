@@ -74,6 +74,15 @@ def test_a_following_picture_costs_one_packet(monkeypatch):
     assert fed == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2]
 
 
+def test_any_run_of_requests_gives_the_right_pictures(kind):
+    clip, pictures = kind
+    rng, decoder = np.random.default_rng(8), Decoder()
+    for _ in range(60):
+        start = int(rng.integers(0, len(pictures) - 3))
+        wanted = np.sort(rng.integers(start, start + 4, int(rng.integers(1, 4))))
+        assert np.array_equal(decoder.pictures(clip, wanted.tolist()), pictures[wanted])
+
+
 def test_two_clips_do_not_mix():
     (one, first), (two, second) = encoded(seed=1, count=12), encoded(seed=2, count=12)
     clips, decoder = (Clip.of(one), Clip.of(two)), Decoder()

@@ -125,24 +125,24 @@ class Decoder:
         if out is None:
             out = np.empty((len(pictures), *shape_of(clip.track)), dtype=dtype_of(clip.track))
         for place, frame in enumerate(self.frames(clip, pictures)):
-            self.write(clip, frame, out[place])
+            self.write(frame, out[place], name=clip.name, depth=bool(clip.track.unit))
         return out
 
-    def write(self, clip: Clip, frame: VideoFrame, out: NDArray[Any]) -> None:
-        """Convert one frame into `out`, (H, W, 3) or (H, W); one copy, from FFmpeg's buffer.
+    def write(self, frame: VideoFrame, out: NDArray[Any], *, name: str, depth: bool) -> None:
+        """Convert one frame into `out`, (H, W, 3) or for depth (H, W); one copy, from FFmpeg's buffer.
 
         Raises:
-            Corrupt: the frame's kind is not what the track says.
+            Corrupt: the frame is of the other kind; `name` is whose.
         """
-        name = frame.format.name
-        if clip.track.unit:
-            if not name.startswith("gray"):
-                raise _lie(clip, f"depth pictures hold {name}")
-            out[...] = _plane(self._as(frame, "gray16le") if name != "gray" else frame, clip.track)
+        kind = frame.format.name
+        if depth:
+            if not kind.startswith("gray"):
+                raise _lie(name, f"depth pictures hold {kind}")
+            out[...] = _plane(self._as(frame, "gray16le") if kind != "gray" else frame)
             return
-        if name.startswith(("gray1", "grayf")):
-            raise _lie(clip, f"pictures of {name} have no unit", "Declare the camera's unit (mm or m): it is depth")
-        out[...] = _plane(self._as(frame, "rgb24"), clip.track)
+        if kind.startswith(("gray1", "grayf")):
+            raise _lie(name, f"pictures of {kind} have no unit", "Declare the camera's unit (mm or m): it is depth")
+        out[...] = _plane(self._as(frame, "rgb24"))
 
     def _as(self, frame: VideoFrame, name: str) -> VideoFrame:
         if self._scaler is None:
@@ -157,7 +157,8 @@ class Decoder:
         follows = clip is self._clip and self._next >= 0
         if not follows:
             self._shown = {}
-        missing = [picture for picture in pictures if picture not in self._shown]
+        found = {picture: self._shown[picture] for picture in pictures if picture in self._shown}
+        missing = [picture for picture in pictures if picture not in found]
         self._wanted = set(missing)
         if missing:
             first, last = int(clip.packet[missing[0]]), int(clip.packet[missing[-1]])
@@ -173,14 +174,14 @@ class Decoder:
             if any(picture not in self._shown for picture in missing):
                 self._decode(clip, None)
                 self._next = -1
-        found = {picture: self._shown[picture] for picture in pictures if picture in self._shown}
+        found |= {picture: self._shown[picture] for picture in missing if picture in self._shown}
         if len(found) < len(pictures):
             lost = next(picture for picture in pictures if picture not in found)
-            raise _lie(clip, f"its packets do not give picture {lost}")
+            raise _lie(clip.name, f"its packets do not give picture {lost}")
         if any(frame.is_corrupt for frame in found.values()):
-            raise _lie(clip, f"pictures from {pictures[0]} on are damaged")
+            raise _lie(clip.name, f"pictures from {pictures[0]} on are damaged")
         newest = max(pictures)
-        self._shown = {picture: frame for picture, frame in self._shown.items() if picture >= newest}
+        self._shown = {picture: frame for picture, frame in (self._shown | found).items() if picture >= newest}
         return found
 
     def _restart(self, clip: Clip, begin: int) -> None:
@@ -231,28 +232,28 @@ class Decoder:
             frames: Iterable[VideoFrame] = self._context.decode(packet)
         except (FFmpegError, MemoryError) as error:
             self._next, self._clip = -1, None
-            raise _lie(clip, f"a packet cannot be decoded ({error})") from error
+            raise _lie(clip.name, f"a packet cannot be decoded ({error})") from error
         for frame in frames:
             if (frame.width, frame.height) != (clip.track.width, clip.track.height):
                 self._next, self._clip = -1, None
-                raise _lie(clip, f"a picture is {frame.width} x {frame.height}, not as declared")
+                raise _lie(clip.name, f"a picture is {frame.width} x {frame.height}, not as declared")
             # Frames nobody asked for go back to FFmpeg's pool at once: memory that is used again costs nothing.
             if frame.pts is not None and (frame.pts in self._wanted or frame.pts > max(self._wanted, default=-1)):
                 self._shown[frame.pts] = frame
 
 
-def _plane(frame: VideoFrame, track: Track) -> NDArray[Any]:
+def _plane(frame: VideoFrame) -> NDArray[Any]:
     """View a packed frame's only plane as an array, without the padding at the end of its lines."""
-    plane = frame.planes[0]
+    plane, width, height = frame.planes[0], frame.width, frame.height
     if frame.format.name == "rgb24":
-        lines = np.frombuffer(plane, np.uint8).reshape(track.height, plane.line_size)
-        return lines[:, : track.width * 3].reshape(track.height, track.width, 3)
+        lines = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        return lines[:, : width * 3].reshape(height, width, 3)
     kind = np.uint8 if frame.format.name == "gray" else np.dtype("<u2")
-    cells: NDArray[Any] = np.frombuffer(plane, kind).reshape(track.height, -1)
-    return cells[:, : track.width]
+    cells: NDArray[Any] = np.frombuffer(plane, kind).reshape(height, -1)
+    return cells[:, :width]
 
 
 def _lie(
-    clip: Clip, what: str, remedy: str = "Run `saqiya verify`, and leave the episode out if it stays so"
+    name: str, what: str, remedy: str = "Run `saqiya verify`, and leave the episode out if it stays so"
 ) -> Corrupt:
-    return Corrupt(what, subject=clip.name, remedy=remedy)
+    return Corrupt(what, subject=name, remedy=remedy)
