@@ -22,6 +22,7 @@ __all__ = [
     "OutcomeClaim",
     "Part",
     "Recording",
+    "Redaction",
     "Rejection",
     "Retention",
     "StreamInfo",
@@ -282,9 +283,29 @@ class OutcomeClaim(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class Tombstone(Noun):
-    """Says that an object's bytes were erased on purpose; `verify` accepts it, loaders refuse it."""
+    """Says that bytes were erased on purpose; `verify` accepts it, loaders refuse it.
+
+    Its key is what may not be loaded any more: a digest, or the id of an episode whose object holds other tries too.
+
+    Attributes:
+        digest: the object's.
+        affected: ids of what was made from it.
+    """
 
     kind: ClassVar[str] = "tombstone"
     digest: str
     reason: str
     affected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redaction(Noun):
+    """Says that an object was replaced by one of equal length in which erased tries are blank; its key is `digest`.
+
+    Whoever names the old digest is given the replacement, in which every other try reads as before.
+    """
+
+    kind: ClassVar[str] = "redaction"
+    digest: str
+    replacement: Digest
+    reason: str

@@ -8,14 +8,14 @@ would need a table of its own is state that changes (a queue's leases), and that
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, overload
 
 import sqlalchemy as sa
 
 from saqiya.domain.ids import Clock, Mint
-from saqiya.domain.nouns import NOUNS, Noun
+from saqiya.domain.nouns import NOUNS, Noun, Redaction, Tombstone
 from saqiya.errors import Corrupt, Erased, UnknownId, UsageError
 from saqiya.stores.codec import SCHEME, canonical, decode, seal
 from saqiya.stores.database import BUSY_S, Database
@@ -62,12 +62,18 @@ class Catalog:
         """Store one noun; see `put_all`."""
         return cast("N", self.put_all([(noun, key)])[0])
 
-    def put_all(self, batch: Sequence[tuple[Noun, str]]) -> list[Noun]:
+    def put_all(
+        self, batch: Sequence[tuple[Noun, str]], *, unless: Callable[[sa.Connection], bool] | None = None
+    ) -> list[Noun]:
         """Store nouns under their logical keys in one transaction, and return them as stored, in order.
 
         A key of its kind that is taken already keeps its first noun, which is returned in place of the new one; what
         else in the batch refers to the new one's id is made to refer to the first's. So a step that runs twice stores
         once. Nouns of a batch may refer to each other in any order.
+
+        Args:
+            batch: nouns, each with its key.
+            unless: asked inside the transaction; when it says True nothing is stored, and nothing is returned.
 
         Raises:
             UnknownId: a reference names no noun, one of another kind, or an object that is not stored.
@@ -81,6 +87,8 @@ class Catalog:
         exact = [canonical(noun)[0] for noun, _ in batch]
         keys = [key for _, key in batch]
         with self.database.writing() as connection:
+            if unless is not None and unless(connection):
+                return []
             first = self._stored(connection, exact, keys)
             instead: dict[str, str] = {}
             for noun, key in zip(exact, keys, strict=True):
@@ -169,10 +177,26 @@ class Catalog:
             found = connection.execute(sa.select(nouns.c.id).where(nouns.c.kind == kind.kind, named)).scalar()
         return None if found is None else str(found)
 
-    def erased(self) -> set[str]:
-        """Return the digests that a tombstone stands for."""
+    def has_erased(self) -> bool:
+        """Say whether anything was ever erased here."""
         with self.database.reading() as connection:
-            return set(connection.execute(sa.select(nouns.c.key).where(nouns.c.kind == "tombstone")).scalars())
+            return connection.execute(sa.select(nouns.c.id).where(_IS_STONE).limit(1)).first() is not None
+
+    def erased(self, among: Iterable[str] | None = None) -> dict[str, str | None]:
+        """Return which digests and episodes were erased, each with its replacement where other tries in it live on.
+
+        Args:
+            among: ask about these digests and ids alone; by default about all there are.
+        """
+        found: dict[str, str | None] = {}
+        if not self.has_erased():
+            return found
+        with self.database.reading() as connection:
+            if among is None:
+                return {row.key: _instead(row) for row in connection.execute(sa.select(nouns).where(_IS_STONE))}
+            for part in _chunks(sorted(set(among))):
+                found |= _stones(connection, part)
+        return found
 
     def has(self, kind: type[Noun] | str, key: str) -> bool:
         """Say whether a noun of this kind is stored under this key."""
@@ -235,26 +259,42 @@ class Catalog:
             rows = connection.execute(sa.select(nouns.c.kind, sa.func.count()).group_by(nouns.c.kind)).all()
         return dict(sorted((row[0], row[1]) for row in rows))
 
-    def object_path(self, digest: str) -> Path:
+    def object_path(self, digest: str, *, of: str = "") -> Path:
         """Return a file with an object's bytes, unless they were erased: with `object_view` the one door to them.
 
+        Args:
+            digest: the object's. Where other tries in it were erased, its replacement is given.
+            of: the id of the episode that is to be read, where it is one.
+
         Raises:
-            Erased: a tombstone stands for the object, whether or not its bytes are still here.
+            Erased: a tombstone stands for the object or the episode, whether or not its bytes are still here.
             Corrupt: the bytes are missing.
         """
-        with self.database.reading() as connection:
-            _refuse_erased(connection, [digest])
-        return self._objects.path(digest)
+        return self._objects.path(self.present(digest, of))
 
-    def object_view(self, digest: str) -> memoryview:
+    def object_view(self, digest: str, *, of: str = "") -> memoryview:
         """Return an object's bytes, unless they were erased; they may lie in a pack, where no file is theirs alone.
 
         Raises:
             Erased, Corrupt: as `object_path`.
         """
+        return self._objects.view(self.present(digest, of))
+
+    def present(self, digest: str, of: str = "") -> str:
+        """Return the digest under which an object's bytes are now: its own, or that of its replacement.
+
+        Raises:
+            Erased: as `object_path`.
+        """
         with self.database.reading() as connection:
-            _refuse_erased(connection, [digest])
-        return self._objects.view(digest)
+            stones = _stones(connection, [digest, of] if of else [digest])
+            while stones:
+                gone = next((key for key, instead in stones.items() if instead is None), None)
+                if gone is not None:
+                    raise _erased(gone)
+                digest = stones[digest] or digest
+                stones = _stones(connection, [digest])
+        return digest
 
     def _read(self, row: sa.Row[Any]) -> Noun:
         """Decode a row, once: nouns never change, so what was read before is still right. Callers share the object."""
@@ -340,10 +380,9 @@ class Catalog:
 
 
 _ORDER: Final = (nouns.c.created_ns, nouns.c.id)
+_IS_STONE: Final = nouns.c.kind.in_((Tombstone.kind, Redaction.kind))
 # Asked for every object that is opened: writing the statement anew takes ten times what answering it takes.
-_TOMBSTONES: Final = sa.select(nouns.c.key).where(
-    nouns.c.kind == "tombstone", nouns.c.key.in_(sa.bindparam("digests", expanding=True))
-)
+_STONES: Final = sa.select(nouns).where(_IS_STONE, nouns.c.key.in_(sa.bindparam("keys", expanding=True)))
 _unindexed_kind: Final = nouns.c.kind + ""
 """The kind as no index knows it: else SQLite, which keeps no statistics, reads a whole kind to find a few ids in it."""
 
@@ -430,7 +469,25 @@ def _check_targets(links: Iterable[tuple[str, Reference]], kinds: Mapping[str, s
 
 
 def _refuse_erased(connection: sa.Connection, digests: Sequence[str]) -> None:
-    """Refuse objects under a tombstone: a tombstone's logical key is the digest it stands for."""
+    """Refuse objects that were erased, and those that were replaced: their old bytes hold an erased try."""
     for part in _chunks(digests):
-        for row in connection.execute(_TOMBSTONES, {"digests": part}):
-            raise Erased("its bytes were erased on purpose", subject=row.key, remedy="Leave out what was made from it")
+        for key in _stones(connection, part):
+            raise _erased(key)
+
+
+def _erased(key: str) -> Erased:
+    return Erased("its bytes were erased on purpose", subject=key, remedy="Leave out what was made from it")
+
+
+def _stones(connection: sa.Connection, keys: Sequence[str]) -> dict[str, str | None]:
+    """Return which of these digests and ids were erased, each with its replacement where it has one."""
+    found: dict[str, str | None] = {}
+    for row in connection.execute(_STONES, {"keys": keys}):
+        if found.get(row.key, "") is not None:
+            found[row.key] = _instead(row)
+    return found
+
+
+def _instead(row: sa.Row[Any]) -> str | None:
+    noun = noun_of(row)
+    return noun.replacement if isinstance(noun, Redaction) else None

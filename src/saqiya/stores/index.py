@@ -101,13 +101,13 @@ _SHAPES: Final = {
 }  # fmt: skip
 
 
-def build(version: DatasetVersion, episodes: Iterator[Episode], view: Callable[[str], memoryview]) -> Index:
+def build(version: DatasetVersion, episodes: Iterator[Episode], view: Callable[[Episode], memoryview]) -> Index:
     """Make the index of a version.
 
     Args:
         version: what it is of.
         episodes: its episodes, each once, in the order in which its entries first name them.
-        view: gives an object's bytes.
+        view: gives the bytes of an episode's streams object.
 
     Raises:
         Corrupt: an episode's streams are damaged.
@@ -120,7 +120,7 @@ def build(version: DatasetVersion, episodes: Iterator[Episode], view: Callable[[
         numbers[episode.id] = number
         task = tasks.setdefault(episode.task, len(tasks))
         facts.append((episode.streams, episode.start_ns, episode.end_ns, task))
-        for kind, places in _places(Streams(view(episode.streams), episode.streams), episode.start_ns, episode.end_ns):
+        for kind, places in _places(Streams(view(episode), episode.streams), episode.start_ns, episode.end_ns):
             pairs.setdefault(kind, []).append((number, *places))
     kinds = tuple(sorted(pairs))
     flat = np.array([row for kind in kinds for row in pairs[kind]], dtype=np.int64).reshape(-1, 6)

@@ -7,7 +7,7 @@ by byte place, so an open version of ten thousand episodes holds a few megabytes
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,11 +70,15 @@ class Opened:
         index: its entries, episodes and streams as arrays.
     """
 
-    def __init__(self, index: Index, objects: Objects) -> None:
-        """Look up where the bytes of `index` lie; use `open_version`."""
+    def __init__(self, index: Index, objects: Objects, instead: Mapping[str, str]) -> None:
+        """Look up where the bytes of `index` lie; use `open_version`. `instead` names objects that were replaced."""
         self.index = index
         self._objects = objects
-        keys = index.digest.reshape(-1).view("S32")
+        self._digest = index.digest.copy() if instead else index.digest
+        for old, new in instead.items():
+            places = (self._digest == np.frombuffer(bytes.fromhex(old), dtype=np.uint8)).all(axis=1)
+            self._digest[places] = np.frombuffer(bytes.fromhex(new), dtype=np.uint8)
+        keys = self._digest.reshape(-1).view("S32")
         self._packs, self._pack, self._start = objects.packs.locate(keys)
         alone = np.flatnonzero(self._pack < 0)
         self._pack[alone] = len(self._packs) + np.arange(len(alone), dtype=np.int32)
@@ -102,8 +106,8 @@ class Opened:
         return tuple(dict.fromkeys(kind.name for kind in self.index.kinds if kind.camera))
 
     def digest(self, number: int) -> str:
-        """Return the digest of an episode's streams object."""
-        return bytes(self.index.digest[number]).hex()
+        """Return the digest of the object that an episode's streams are read from."""
+        return bytes(self._digest[number]).hex()
 
     def streams(self, number: int) -> Streams:
         """Return the whole streams object of an episode; its range is `index.start_ns`, `index.end_ns`.
@@ -216,8 +220,7 @@ def open_version(catalog: Catalog, objects: Objects, version: str, *, derived: P
         index = _build(catalog, objects, found)
         indexes.write(path, index)
     objects.packs.refresh()
-    _refuse_erased(catalog, index)
-    return Opened(index, objects)
+    return Opened(index, objects, _instead(catalog, index))
 
 
 def seal(catalog: Catalog, objects: Objects, version: str, *, derived: Path) -> Sealed:
@@ -232,10 +235,11 @@ def seal(catalog: Catalog, objects: Objects, version: str, *, derived: Path) -> 
     noun = catalog.get(version, DatasetVersion)
     ids = list(dict.fromkeys(entry.episode for entry in noun.entries))
     digests = list(dict.fromkeys(episode.streams for episode in catalog.each(Episode, ids)))
-    erased = catalog.erased()
-    packs = objects.pack(digest for digest in digests if digest not in erased)
+    erased = catalog.erased(digests)
+    present = [catalog.present(digest) if digest in erased else digest for digest in digests]
+    packs = objects.pack(present)
     # An erasure that came in between has looked for packs before ours was there, or will find it now.
-    late = catalog.erased() - erased
+    late = catalog.erased(present)
     if late:
         objects.expunge(late)
     held = sum(len(objects.packs.contents()[pack].digests) for pack in packs if pack in objects.packs.contents())
@@ -246,12 +250,6 @@ def seal(catalog: Catalog, objects: Objects, version: str, *, derived: Path) -> 
 def _build(catalog: Catalog, objects: Objects, version: str) -> Index:
     noun = catalog.get(version, DatasetVersion)
     ids = list(dict.fromkeys(entry.episode for entry in noun.entries))
-    stones = catalog.erased()
-
-    def view(digest: str) -> memoryview:
-        if digest in stones:
-            raise Erased("its bytes were erased on purpose", subject=digest, remedy="Mix a version without them")
-        return objects.view(digest)
 
     def episodes() -> Iterator[Episode]:
         for number, episode in enumerate(catalog.each(Episode, ids)):
@@ -259,18 +257,29 @@ def _build(catalog: Catalog, objects: Objects, version: str) -> Index:
                 objects.packs.relax()
             yield episode
 
-    return indexes.build(noun, episodes(), view)
+    if not catalog.has_erased():  # else each is asked for: a tenth of a millisecond
+        return indexes.build(noun, episodes(), lambda one: objects.view(one.streams))
+    return indexes.build(noun, episodes(), lambda one: catalog.object_view(one.streams, of=one.id))
 
 
-def _refuse_erased(catalog: Catalog, index: Index) -> None:
-    stones = catalog.erased()
+def _instead(catalog: Catalog, index: Index) -> dict[str, str]:
+    """Return which of the version's objects were replaced, and by what.
+
+    Raises:
+        Erased: some of its episodes were.
+    """
+    raw, width = index.digest.tobytes(), index.id.shape[1]
+    digests = [raw[at : at + 32].hex() for at in range(0, len(raw), 32)]
+    ids = [one.decode() for one in index.id.reshape(-1).view(f"S{width}").tolist()] if width else []
+    stones = catalog.erased([*digests, *ids])
     if not stones:
-        return
-    keys = np.array([bytes.fromhex(one) for one in stones if len(one) == 64], dtype="S32")
-    gone = int(np.isin(index.digest.reshape(-1).view("S32"), keys).sum())
+        return {}
+    gone = sum(stones.get(digest, "") is None or one in stones for digest, one in zip(digests, ids, strict=True))
     if gone:
         raise Erased(
-            f"the bytes of {gone} of its {len(index.digest)} episodes were erased on purpose",
+            f"{gone} of its {len(ids)} episodes were erased on purpose",
             subject=index.version,
             remedy="Mix a version without them",
         )
+    replaced = [digest for digest in dict.fromkeys(digests) if digest in stones]
+    return {digest: catalog.present(digest) for digest in replaced}

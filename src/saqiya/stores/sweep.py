@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors
 from saqiya.stores.objects import Objects
-from saqiya.stores.schema import nouns, object_refs
+from saqiya.stores.schema import object_refs
 
 __all__ = ["GRACE_S", "Swept", "sweep", "waste"]
 
 GRACE_S: Final = 24 * 3600.0
 """How long an object may lie unreferenced: longer than any step takes between writing bytes and committing the row."""
 
+_DIGEST_LETTERS: Final = 64
 _CHUNK: Final = 200  # objects looked at under one write lock
 
 
@@ -83,9 +84,8 @@ def _needed(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
 
 
 def _erased(catalog: Catalog, objects: Objects) -> list[str]:
-    with catalog.database.reading() as connection:
-        stones = sorted(connection.execute(sa.select(nouns.c.key).where(nouns.c.kind == "tombstone")).scalars())
-    return [digest for digest, stamp in objects.stamps(stones).items() if stamp is not None]
+    digests = sorted(key for key in catalog.erased() if len(key) == _DIGEST_LETTERS)
+    return [digest for digest, stamp in objects.stamps(digests).items() if stamp is not None]
 
 
 def _is_old(path: Path, before_ns: int) -> bool:

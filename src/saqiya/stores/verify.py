@@ -134,7 +134,7 @@ def _check_rows(connection: sa.Connection, part: Sequence[sa.Row[Any]], search: 
         if noun.id != row.id:
             search.lie(str(row.id), f"its payload says it is {noun.id}")
         _check_references(noun, stored.get(noun.id, set()), search)
-        if noun.kind == "tombstone":
+        if noun.kind in {"tombstone", "redaction"}:
             search.tombstones.add(row.key)
         if isinstance(noun, DatasetVersion):
             search.versions.append(noun)

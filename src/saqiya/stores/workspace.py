@@ -183,7 +183,7 @@ class Workspace:
     def _packets(self, episode: Episode, media: MediaInfo) -> memoryview:
         """Return the bytes that hold a camera's packets: an object, or an original that was linked where it lies."""
         if media.object is not None:
-            return self.catalog.object_view(media.object)
+            return self.catalog.object_view(media.object, of=episode.id)
         for recording in (self.catalog.get(one, Recording) for one in episode.recordings):
             for place, digest, size_bytes in recording.files():
                 if digest == media.digest:
@@ -239,7 +239,7 @@ class Workspace:
         return seal(self.catalog, self.objects, version, derived=self.derived)
 
     def _whole(self, episode: Episode) -> Streams:
-        return Streams(self.catalog.object_view(episode.streams), episode.streams)
+        return Streams(self.catalog.object_view(episode.streams, of=episode.id), episode.streams)
 
     @contextmanager
     def lock(self, scope: str) -> Iterator[None]:
