@@ -64,7 +64,9 @@ def run(
         manifest_hash=manifest_hash(made, episodes, parent.manifest_hash if parent else None),
         note=note,
     )
-    return store.catalog.put(version, key=key)
+    stored = store.catalog.put(version, key=key)
+    store.seal(stored.id)
+    return stored
 
 
 def select(
