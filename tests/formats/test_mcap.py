@@ -274,9 +274,11 @@ def test_foreign_fields_that_do_not_fit_are_named(tmp_path):
             },
         )
     )
-    assert list(log.streams) == ["/t/ok"]
-    assert set(log.metadata["skipped"]) == {"/t/grows", "/t/mixed", "/bad", "/ros"}
-    assert "ros2msg" in log.metadata["skipped"]["/ros"]
+    assert set(log.streams) == {"/t/ok", "/t/grows", "/t/grows/count"}
+    assert log.streams["/t/grows"].values.tolist() == [[1, 0], [1, 2]]
+    assert log.streams["/t/grows/count"].values.tolist() == [[1], [2]]
+    assert set(log.metadata["skipped"]) == {"/t/mixed", "/bad", "/ros"}
+    assert "ends before its fields do" in log.metadata["skipped"]["/ros"]
 
 
 def test_foreign_protobuf_is_decoded_through_its_schema(tmp_path):
@@ -304,8 +306,8 @@ def test_foreign_protobuf_is_decoded_through_its_schema(tmp_path):
 
 
 def test_file_with_nothing_decodable_is_unreadable(tmp_path):
-    path = foreign(tmp_path / "r.mcap", {"/ros": ("cdr", ("a/B", "ros2msg", b""), [(1, b"\0")])})
-    with pytest.raises(UnreadableLog, match=r"nothing in it can be decoded.*ros2msg"):
+    path = foreign(tmp_path / "r.mcap", {"/ros": ("cdr", ("a/B", "ros2msg", b""), [(1, b"\0\1\0\0" + bytes(9))])})
+    with pytest.raises(UnreadableLog, match=r"nothing in it can be decoded.*a/B"):
         list(FORMAT.read(path))
 
 

@@ -12,7 +12,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -61,14 +61,19 @@ class McapFormat:
         Raises:
             UnreadableLog: the file is empty, foreign, truncated or corrupt, or nothing in it can be decoded.
         """
+        from saqiya.formats.mcap_foreign import ForeignTopics
         from saqiya.formats.mcap_scan import Cut, Damaged, gather
+        from saqiya.formats.messages import Log
+        from saqiya.formats.messages_types import Undecodable
 
         try:
             size = path.stat().st_size
             with path.open("rb") as stream:
                 _check_head(stream.read(64), size, path)
                 stream.seek(0)
-                contents = gather(stream, size)
+                log = Log("mcap", path)
+                topics = ForeignTopics(log)
+                contents = gather(stream, size, topics)
         except Cut as cut:
             raise UnreadableLog(
                 f"the log is truncated after {cut.at:,} of {size:,} bytes ({cut})",
@@ -81,11 +86,13 @@ class McapFormat:
                 subject=str(path),
                 remedy=f"Copy it again; if the original is as bad, run: saqiya record recover {path}",
             ) from bad
+        except Undecodable as why:
+            raise UnreadableLog(str(why), subject=str(path), remedy="Record fewer topics.") from why
         except OSError as bad:
             raise UnreadableLog(
                 f"the file cannot be read ({bad.strerror or bad})", subject=str(path), remedy="Check path and rights."
             ) from bad
-        yield _episode(contents, path)
+        yield _episode(contents, path, lambda: log.finish(path.stem, topics.close(contents)))
 
     def write(self, episode: EpisodeLog, path: Path, *, fsync: bool = False) -> None:
         """Write one episode to `path`, all or nothing; equal episodes give equal bytes.
@@ -215,7 +222,7 @@ def _check_head(head: bytes, size: int, path: Path) -> None:
         )
 
 
-def _episode(contents: Contents, path: Path) -> EpisodeLog:
+def _episode(contents: Contents, path: Path, foreign: Callable[[], EpisodeLog]) -> EpisodeLog:
     records = {name: entries for name, entries in contents.metadata if name.startswith("saqiya.")}
     ours = "saqiya.log" in records
     if ours and records["saqiya.log"].get("version") != _VERSION:
@@ -226,17 +233,19 @@ def _episode(contents: Contents, path: Path) -> EpisodeLog:
         )
     streams, events, videos, metadata = _own_channels(contents, path)
     if not ours:
-        from saqiya.formats.mcap_foreign import decode_foreign
-
-        more_streams, more_events, metadata = decode_foreign(contents)
-        streams, events = streams | more_streams, events + more_events
+        log = foreign()
+        streams, videos = {**streams, **log.streams}, {**videos, **log.videos}
+        events = sorted([*events, *log.events], key=lambda event: event.t_ns)
+        metadata = {**log.metadata, "skipped": {**_dict(log.metadata.get("skipped")), **_dict(metadata.get("skipped"))}}
+        if not metadata["skipped"]:
+            del metadata["skipped"]
         if not streams and not events and not videos:
             raise UnreadableLog(
                 f"nothing in it can be decoded ({_reasons(metadata)})",
                 subject=str(path),
-                remedy="Record as protobuf or JSON channels, or convert it first.",
+                remedy="Record as protobuf, JSON or ROS channels, or convert it first.",
             )
-        return EpisodeLog(path.stem, streams, tuple(sorted(events, key=lambda event: event.t_ns)), metadata, videos)
+        return EpisodeLog(path.stem, streams, tuple(events), metadata, videos)
     for name in ("saqiya.episode", "saqiya.end"):
         metadata |= _facts_read(records.get(name, {}), path)
     for name in ("saqiya.losses", "saqiya.recovered"):
@@ -284,6 +293,10 @@ def _facts_read(entries: Mapping[str, str], path: Path) -> dict[str, JsonValue]:
         return {name: json.loads(text) for name, text in entries.items()}
     except ValueError as bad:
         raise UnreadableLog(f"a fact does not parse ({bad})", subject=str(path), remedy="Copy it again.") from bad
+
+
+def _dict(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
 
 
 def _reasons(metadata: Mapping[str, JsonValue]) -> str:

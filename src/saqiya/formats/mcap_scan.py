@@ -9,26 +9,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
-import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Chunk, Header, Metadata, Schema
-from mcap.stream_reader import get_chunk_data_stream
 from numpy.typing import NDArray
 
+from saqiya.formats.bounded import Allowance, Spoiled, unpack
 from saqiya.formats.mcap_container import MAGIC
+from saqiya.formats.mcap_rows import MARK
 
 __all__ = [
     "Contents",
     "Cut",
     "Damaged",
+    "Foreign",
     "Messages",
     "chunk_data",
     "gather",
+    "gather_into",
     "read_record",
     "runs",
     "split",
@@ -38,6 +40,8 @@ __all__ = [
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIqq")  # stamps are ours to read as signed: what we write before 1970 wraps around
 _HEAD = _RECORD.size + _MESSAGE.size
+_CHUNK_HEAD = 8 + 8 + 8 + 4 + 4 + 8  # two stamps, size, CRC, an empty compression, length
+_STAMP, _STAMP_AT = struct.Struct("<q"), _RECORD.size + 6
 _SAME_N = _RECORD.size + 2  # opcode, length and channel: what the records of a run share
 _FEWEST_IN_RUN = 4
 _CACHED_BYTES = 4096
@@ -130,9 +134,19 @@ class Messages:
         return found[0] if len(found) == 1 else np.concatenate([np.empty((0, width), np.uint8), *found])
 
 
+class Foreign(Protocol):
+    """Takes the messages of channels that are not ours while the file is walked, so that they need not be kept."""
+
+    def add(self, contents: Contents, channel: int, t_ns: int, payload: bytes, place: int) -> None:
+        """Take in one message; `place` is its payload's offset in the file, -1 where it is packed there."""
+
+
 @dataclass
 class Contents:
-    """What a file holds. Ids are the file's own."""
+    """What a file holds. Ids are the file's own.
+
+    Messages of channels that are not ours go to `foreign` where there is one, and are not kept here.
+    """
 
     profile: str = ""
     library: str = ""
@@ -141,37 +155,63 @@ class Contents:
     messages: dict[int, Messages] = field(default_factory=dict)
     metadata: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     attachments: list[str] = field(default_factory=list)
+    foreign: Foreign | None = None
+    allowance: Allowance = field(default_factory=lambda: Allowance.of(0))
+    _passed_on: dict[int, bool] = field(default_factory=dict)
 
-    def take(self, opcode: int, body: bytes) -> None:
-        """Take in one record.
+    def take(self, opcode: int, body: bytes, begins: int = -1) -> None:
+        """Take in one record whose body lies at `begins` in the file (-1: nobody asks).
 
         Raises:
             Damaged: its bytes do not make sense.
         """
         match opcode:
             case Opcode.MESSAGE:
-                self._add(_RECORD.pack(opcode, len(body)) + body, 0, 1)
+                if len(body) < _MESSAGE.size:
+                    raise Damaged("a message is too short")
+                place = begins - _RECORD.size if begins >= 0 else -1
+                self._add(_RECORD.pack(opcode, len(body)) + body, 0, 1, place)
             case Opcode.CHUNK:
-                self._take_chunk(chunk_data(body))
+                data, inside = _chunk(body, self.allowance)
+                self._take_chunk(data, begins + inside if begins >= 0 and inside >= 0 else -1)
             case Opcode.SCHEMA | Opcode.CHANNEL | Opcode.HEADER | Opcode.METADATA | Opcode.ATTACHMENT:
                 self._take_rare(read_record(opcode, body))
 
-    def _take_chunk(self, data: bytes) -> None:
+    def _take_chunk(self, data: bytes, place: int = -1) -> None:
         for opcode, at, count, end in runs(data):
             if opcode == Opcode.MESSAGE:
-                self._add(data, at, count)
+                self._add(data, at, count, place)
             elif opcode in {Opcode.SCHEMA, Opcode.CHANNEL}:
                 self._take_rare(read_record(opcode, data[at + _RECORD.size : end]))
 
-    def _add(self, data: bytes, at: int, count: int) -> None:
-        """Take in `count` message records that begin at `at`; they belong to one channel and are equally long."""
+    def _add(self, data: bytes, at: int, count: int, place: int) -> None:
+        """Take in `count` message records that begin at `at`; they belong to one channel and are equally long.
+
+        `place` is where `data` lies in the file, -1 where it does not lie there as it is.
+        """
         channel = int.from_bytes(data[at + _RECORD.size : at + _SAME_N], "little")
+        if self.foreign is not None and self._goes_on(channel):
+            step = _RECORD.size + int.from_bytes(data[at + 1 : at + _RECORD.size], "little")
+            for begin in range(at, at + count * step, step):
+                t_ns = _STAMP.unpack_from(data, begin + _STAMP_AT)[0]
+                lies = place + begin + _HEAD if place >= 0 else -1
+                self.foreign.add(self, channel, t_ns, data[begin + _HEAD : begin + step], lies)
+            return
         kept = self.messages.get(channel)
         if kept is None:
             if channel not in self.channels:
                 raise Damaged(f"a message names channel {channel}, which the file does not declare")
             kept = self.messages[channel] = Messages()
         kept.add(data, at, count)
+
+    def _goes_on(self, channel: int) -> bool:
+        """Say whether a channel's messages are passed on to `foreign`."""
+        known = self._passed_on.get(channel)
+        if known is None:
+            if channel not in self.channels:
+                raise Damaged(f"a message names channel {channel}, which the file does not declare")
+            known = self._passed_on[channel] = MARK not in self.channels[channel].metadata
+        return known
 
     def _take_rare(self, record: Any) -> None:  # noqa: ANN401 - the library's records are untyped to us
         match record:
@@ -187,19 +227,25 @@ class Contents:
                 self.attachments.append(record.name)
 
 
-def gather(stream: IO[bytes], size: int) -> Contents:
+def gather(stream: IO[bytes], size: int, foreign: Foreign | None = None) -> Contents:
     """Read a whole file of `size` bytes; the summary only repeats the data section, and has a checksum of its own.
 
     Raises:
         Cut: it ends too early.
         Damaged: it is whole, but a record in it is not.
     """
-    contents, in_data = Contents(), True
-    for opcode, _, body in walk(stream, size):
+    contents = Contents(foreign=foreign, allowance=Allowance.of(size))
+    gather_into(contents, stream, size)
+    return contents
+
+
+def gather_into(contents: Contents, stream: IO[bytes], size: int) -> None:
+    """Do as `gather` does, and leave in `contents` what came before the damage, if there is any."""
+    in_data = True
+    for opcode, at, body in walk(stream, size):
         in_data = in_data and opcode != Opcode.DATA_END
         if in_data:
-            contents.take(opcode, body)
-    return contents
+            contents.take(opcode, body, at + _RECORD.size)
 
 
 def walk(stream: IO[bytes], size: int, *, check: bool = True) -> Iterator[tuple[int, int, bytes]]:
@@ -300,12 +346,19 @@ def chunk_data(body: bytes) -> bytes:
     Raises:
         Damaged: it does not decompress, or does not match its checksum.
     """
+    return _chunk(body, Allowance.of(len(body)))[0]
+
+
+def _chunk(body: bytes, allowance: Allowance) -> tuple[bytes, int]:
+    """Return a chunk's data, and where in `body` it lies as it is (-1: nowhere)."""
     chunk = read_record(Opcode.CHUNK, body)
     try:
-        stream, length = get_chunk_data_stream(chunk, validate_crc=True)
-        return bytes(stream.read(length))
-    except (McapError, ValueError, RuntimeError, EOFError, zstandard.ZstdError) as bad:
+        data = unpack(chunk.compression, chunk.data, chunk.uncompressed_size, allowance)
+    except Spoiled as bad:
         raise Damaged(f"a chunk does not match its checksum or does not decompress ({bad})") from bad
+    if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
+        raise Damaged("a chunk does not match its checksum or does not decompress (its CRC differs)")
+    return data, -1 if chunk.compression else _CHUNK_HEAD
 
 
 _KINDS: dict[int, Any] = {
