@@ -174,6 +174,23 @@ BAD = {
     "unknown section": ("[streams.a]\nfile='x'\ntime=0\n[extra]\n", r":4: .*unknown section"),
     "event names": ("[streams.a]\nfile='x'\ntime=0\n[events]\nfile='e'\n", r":4: .*names"),
     "not toml": ("[streams.a\n", "is not TOML"),
+    "no way": ("[streams.a]\nfile = 'x'\ntime = 0\nfile_unit = 'deg'\nunit = 'N'\n", r":4: .*'deg' cannot become 'N'"),
+    "no clock unit": ("[streams.a]\nfile = 'x'\ntime = 0\ntime_unit = 'h'\n", r":4: .*one of s, ms, us, ns, iso"),
+    "three clocks": ("[streams.a]\nfile = 'x'\ntime = [0, 1, 2]\n", r":3: .*of seconds and of nanoseconds"),
+    "no group": ("[episode]\nlayout = 'files'\nmatch = 'x'\n[streams.a]\nfile='x'\ntime=0\n", r":3: .*group"),
+    "folder blocks": ("[episode]\nblocks = true\n[streams.a]\nfile='x'\ntime=0\n", r":2: .*layout = \"file\""),
+    "no outcome": (
+        "[streams.a]\nfile='x'\ntime=0\n[outcome]\nfile='x'\ncolumn=1\nwords={a='good'}\n",
+        r":7: .*'good' is no outcome",
+    ),
+    "no label": ("[streams.a]\nfile='x'\ntime=0\n[outcome]\nlabel=true\n", r":4: .*blocks = true"),
+    "take": ("[streams.a]\nfile='x'\ntime=0\n[outcome]\nfile='x'\ncolumn=1\ntake='all'\n", r":7: .*first, last, any"),
+    "default": ("[defaults]\nheader = 1\n[streams.a]\nfile='x'\ntime=0\n", r":2: .*true or false, not int"),
+    "unknown default": ("[defaults]\nunit = 'N'\n[streams.a]\nfile='x'\ntime=0\n", r":2: .*unknown key"),
+    "comma": ("[defaults]\nseparator='comma'\ndecimal=','\n[streams.a]\nfile='x'\ntime=0\n", r"separated by something"),
+    "everywhere": ("[streams.a]\nfile = '**/x'\ntime = 0\n", r":2: .*inside the folder"),
+    "phases": ("[streams.a]\nfile='x'\ntime=0\n[phases]\nfile='x'\ntime=0\n", r":4: .*'column' is missing"),
+    "nan rate": ("[streams.a]\nfile = 'x'\nrate_hz = nan\n", r":3: .*at least"),
     "quoted name": ("[streams.\"obs/a\"]\nfile = 'x'\ntime = -1\n", r"below 0"),
 }
 
@@ -185,17 +202,15 @@ def test_a_wrong_mapping_is_named_with_its_line(tmp_path: Path, case: str) -> No
         mapped(tmp_path, text)
 
 
-def test_parquet_without_its_library_says_what_to_install(tmp_path: Path) -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ModuleNotFoundError:
-        (tmp_path / "try_1.parquet").write_bytes(b"PAR1")
-        reader = mapped(tmp_path, "[episode]\nlayout = 'file'\n[streams.q]\nrate_hz = 10\n")
-        (item,) = reader.read(tmp_path / "try_1.parquet")
-        assert isinstance(item, Unread)
-        assert "pip install pyarrow" in item.reason
-    else:
-        pytest.skip("pyarrow is installed here")
+def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from saqiya.formats import cells_binary
+
+    monkeypatch.setattr(cells_binary, "find_spec", lambda name: None)
+    (tmp_path / "try_1.parquet").write_bytes(b"PAR1")
+    reader = mapped(tmp_path, "[episode]\nlayout = 'file'\n[streams.q]\nrate_hz = 10\n")
+    (item,) = reader.read(tmp_path / "try_1.parquet")
+    assert isinstance(item, Unread)
+    assert "pip install 'saqiya[data]'" in item.reason
 
 
 @given(st.binary(max_size=300))

@@ -1,9 +1,13 @@
-"""Rows of numbers out of small files: whitespace, CSV, npy, and Parquet where pyarrow is there."""
+"""Rows of numbers and words out of files that are tables: text, npy, npz and Parquet."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +16,80 @@ from numpy.typing import NDArray
 
 from saqiya.errors import UnreadableLog
 
-__all__ = ["Cells", "read_cells", "read_words"]
+__all__ = ["ISO", "TIME_UNITS_NS", "Cells", "Reading", "read_blocks", "read_cells", "text_lines"]
 
-MOST_BYTES = 1 << 30
-"""A larger table is refused: text of a gigabyte would need several in memory."""
+MOST_BYTES = 1 << 29
+"""A larger text is refused: it would need several times that in memory."""
 DELIMITERS = {"whitespace": None, "comma": ",", "semicolon": ";", "tab": "\t"}
+ISO = "iso"
+TIME_UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+LARGEST_NS = 2**62
+_EXACT = 2.0**52  # up to here a float of nanoseconds is within one
+_BOTH_NS = 10**9
+_STAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?)? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read: what its mapping says beside the columns.
+
+    Attributes:
+        separator: a key of DELIMITERS (text).
+        header: the first row that counts names the columns (text).
+        skip_rows: rows before it that do not count (text).
+        decimal: "." or "," (text).
+        array: which array of an npz; "" for the only one.
+    """
+
+    separator: str = "whitespace"
+    header: bool = False
+    skip_rows: int = 0
+    decimal: str = "."
+    array: str = ""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Numbers (T, C), the names of their columns where the file has them, and what was wrong on the way."""
+    """A table.
+
+    Attributes:
+        values: (T, C), NaN where a text holds a word; (T, 0) where all columns are `own`.
+        names: of the columns, where the file has them.
+        problems: what was wrong on the way.
+        rows: the cells of each row as text, where the file is text.
+        own: columns with a dtype of their own: numbers, or words as an array of str.
+        stamped: columns in `own` that are nanoseconds since 1970.
+        groups: names of several columns at once (a list column).
+        shape: of one row, where it is more than a line of numbers.
+    """
 
     values: NDArray[Any]
     names: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    rows: Sequence[Sequence[str]] | None = None
+    own: Mapping[int, NDArray[Any]] = field(default_factory=dict)
+    stamped: frozenset[int] = frozenset()
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return max(int(self.values.shape[1]), len(self.names))
+
+    def indexes(self, column: int | str) -> tuple[int, ...]:
+        """Give the numbers of a column, or of a named group of columns.
+
+        Raises:
+            UnreadableLog: there is no such column.
+        """
+        return self.groups[column] if isinstance(column, str) and column in self.groups else (self.index(column),)
 
     def index(self, column: int | str) -> int:
         """Give the number of a column from its number or name.
@@ -33,93 +97,225 @@ class Cells:
         Raises:
             UnreadableLog: there is no such column.
         """
-        width = self.values.shape[1]
         if isinstance(column, int):
-            if column >= width:
-                raise UnreadableLog(f"has {width} columns, the mapping asks for column {column} (counted from 0)")
+            if column >= self.width:
+                raise UnreadableLog(f"has {self.width} columns, the mapping asks for column {column} (counted from 0)")
             return column
         if column not in self.names:
             raise UnreadableLog(f"has no column {column!r}; it has: {', '.join(self.names[:20]) or 'no names'}")
         return self.names.index(column)
 
+    def numeric(self, number: int) -> bool:
+        """Say whether a column holds numbers."""
+        if number in self.own:
+            return self.own[number].dtype.kind in "biuf"
+        return self.rows is None or len(self) == 0 or not bool(np.isnan(self.values[:, number].astype(float)).all())
 
-def read_cells(path: Path, *, separator: str, header: bool) -> Cells:
-    """Read a table of numbers; the suffix tells npy and Parquet, all else is text.
+    def take(self, numbers: Sequence[int]) -> NDArray[Any]:
+        """Return columns side by side, (T, k), in the narrowest dtype that holds them.
 
-    A text row that is no row of numbers of the usual width is left out and counted in `problems`.
+        Raises:
+            UnreadableLog: one of them holds words.
+        """
+        wordy = next((number for number in numbers if not self.numeric(number)), None)
+        if wordy is not None:
+            name = self.names[wordy] if wordy < len(self.names) else wordy
+            raise UnreadableLog(f"has words, not numbers, in column {name!r}")
+        if any(number in self.own for number in numbers):
+            parts = [self.own[number] if number in self.own else self.values[:, number] for number in numbers]
+            return np.column_stack(parts)
+        return np.ascontiguousarray(self.values[:, list(numbers)])
+
+    def words(self, number: int) -> list[str]:
+        """Return a column as text; a whole number is written without a point."""
+        if self.rows is not None:
+            return [row[number].strip() if number < len(row) else "" for row in self.rows]
+        values = self.own[number] if number in self.own else self.values[:, number]
+        if values.dtype.kind == "f":
+            return [str(int(value)) if value == value // 1 else str(value) for value in values.tolist()]
+        return [str(value) for value in values.tolist()]
+
+    def stamps(self, numbers: Sequence[int], unit: str) -> NDArray[np.int64]:
+        """Return stamps, int64 ns: one column in `unit`, or one of seconds and one of nanoseconds.
+
+        Stamps are exact: those too large for a float of nanoseconds are read from the text itself.
+
+        Raises:
+            UnreadableLog: a cell is no time.
+        """
+        if len(numbers) == 2:
+            whole = self.stamps(numbers[:1], "s") // _BOTH_NS * _BOTH_NS
+            return whole + self.stamps(numbers[1:], "ns")
+        (number,) = numbers
+        if number in self.stamped:
+            return self.own[number]
+        if unit == ISO:
+            return np.array([_iso_ns(word) for word in self.words(number)], dtype=np.int64)
+        values = self.own[number] if number in self.own else self.values[:, number]
+        if values.dtype.kind not in "iuf":
+            raise UnreadableLog("has words where a time is expected")
+        scale = TIME_UNITS_NS[unit]
+        scaled = values.astype(np.float64) * scale
+        if not bool(np.all(np.isfinite(scaled))) or bool(np.any(np.abs(scaled) > LARGEST_NS)):
+            raise UnreadableLog("has stamps that are no times")
+        if values.dtype.kind in "iu":
+            return values.astype(np.int64) * scale
+        if self.rows is None or not len(self) or float(np.abs(scaled).max()) < _EXACT:
+            return np.rint(scaled).astype(np.int64)
+        return np.array([_decimal_ns(word, scale) for word in self.words(number)], dtype=np.int64)
+
+    def select(self, keep: NDArray[np.bool_]) -> Cells:
+        """Return some of the rows."""
+        rows = None if self.rows is None else [row for row, kept in zip(self.rows, keep.tolist(), strict=True) if kept]
+        own = {number: values[keep] for number, values in self.own.items()}
+        return replace(self, values=self.values[keep], rows=rows, own=own)
+
+
+def read_cells(path: Path, how: Reading) -> Cells:
+    """Read a table; the suffix tells npy, npz and Parquet, all else is text.
+
+    A text row that has another width than most, or a word where the others have a number, is left out and counted in
+    `problems`.
 
     Raises:
         UnreadableLog: the file is empty, too large, has no row of numbers, or needs a library that is not there.
     """
-    size = path.stat().st_size
-    if size == 0:
+    if path.stat().st_size == 0:
         raise UnreadableLog("is empty (0 bytes)")
-    if size > MOST_BYTES:
-        raise UnreadableLog(f"has {size} bytes, more than the {MOST_BYTES} that a table may have")
     suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return _npy(path)
-    if suffix == ".parquet":
-        return _parquet(path)
-    rows, names = _lines(path, separator=separator, header=header)
-    return _numbers(rows, names, DELIMITERS[separator])
+    if suffix in {".npy", ".npz", ".parquet"}:
+        from saqiya.formats import cells_binary
+
+        return cells_binary.read(path, how)
+    lines, names = text_lines(path, how)
+    return _table(lines, names, how)
 
 
-def read_words(path: Path, *, separator: str, header: bool) -> tuple[list[list[str]], tuple[str, ...]]:
-    """Read a small table of texts (events): its rows, and its column names where it has them."""
-    rows, names = _lines(path, separator=separator, header=header)
-    return [_split(row, DELIMITERS[separator]) for row in rows], names
+def read_blocks(path: Path, how: Reading) -> list[tuple[str, Cells]]:
+    """Read a text whose tables are parted by blank lines, each behind a line of words that labels it, or behind none.
+
+    Raises:
+        UnreadableLog: as for `read_cells`.
+    """
+    text = _text(path)
+    found: list[tuple[str, Cells]] = []
+    label, block = "", list[str]()
+    for line in [*text.splitlines()[how.skip_rows :], ""]:
+        if line.strip():
+            wordy = not block and _numbers_of(_split(line, how)) is None
+            label, block = (line.strip(), block) if wordy else (label, [*block, line])
+        elif block:
+            found.append((label, _table(block, (), how)))
+            label, block = "", []
+    if not found:
+        raise UnreadableLog("has no row of numbers")
+    return found
 
 
-def _lines(path: Path, *, separator: str, header: bool) -> tuple[list[str], tuple[str, ...]]:
+def text_lines(path: Path, how: Reading) -> tuple[list[str], tuple[str, ...]]:
+    """Return the lines of a text that count, and its column names where it has them; `#` begins a comment.
+
+    Raises:
+        UnreadableLog: it is too large, no text, or has no rows.
+    """
+    lines = _text(path).splitlines()[how.skip_rows :]
+    rows = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not rows:
+        raise UnreadableLog("has no rows")
+    if not how.header:
+        return rows, ()
+    return rows[1:], tuple(name.strip().strip("\"'") for name in _trimmed(_split(rows[0], how)))
+
+
+def _text(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise UnreadableLog(f"has {size} bytes, more than the {MOST_BYTES} that a text may have")
     data = path.read_bytes()
     if b"\0" in data[:4096]:
         raise UnreadableLog("holds bytes that are no text")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    rows = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not rows:
-        raise UnreadableLog("has no rows")
-    if not header:
-        return rows, ()
-    return rows[1:], tuple(name.strip() for name in _split(rows[0], DELIMITERS[separator]))
+        return data.decode("latin-1")
 
 
-def _split(row: str, delimiter: str | None) -> list[str]:
-    return row.split() if delimiter is None else next(csv.reader([row], delimiter=delimiter))
-
-
-def _numbers(rows: list[str], names: tuple[str, ...], delimiter: str | None) -> Cells:
+def _split(row: str, how: Reading) -> list[str]:
+    delimiter = DELIMITERS[how.separator]
+    if delimiter is None:
+        return row.split()
     try:
-        values = np.loadtxt(rows, delimiter=delimiter, ndmin=2, comments=None) if rows else np.empty((0, 0))
-        if values.size:
-            return Cells(values, names, _gaps(values))
+        return next(csv.reader([row], delimiter=delimiter))
+    except csv.Error as error:
+        raise UnreadableLog(f"has a row that is none ({error})") from error
+
+
+def _table(lines: list[str], names: tuple[str, ...], how: Reading) -> Cells:
+    plain = [line.replace(",", ".") for line in lines] if how.decimal == "," and how.separator != "comma" else lines
+    try:
+        values = np.loadtxt(plain, delimiter=DELIMITERS[how.separator], ndmin=2, comments=None) if plain else None
     except ValueError:
-        values = np.empty((0, 0))
-    parsed = [_row(_split(row, delimiter)) for row in rows]
-    widths = [len(row) for row in parsed if row]
+        values = None
+    if values is not None and values.size and len(names) not in {0, values.shape[1]}:
+        raise UnreadableLog(f"has {len(names)} column names for {values.shape[1]} columns")
+    if values is not None and values.size:
+        return Cells(values, names, _gaps(values), rows=_Split(lines, how))
+    rows = [_trimmed(_split(line, how)) for line in plain]
+    widths = [len(row) for row in rows if row]
     if not widths:
         raise UnreadableLog("has no row of numbers")
-    usual = len(names) or max(set(widths), key=widths.count)
-    good = [row for row in parsed if len(row) == usual]
-    if not good:
+    numeric = [len(row) for row in rows if row and _numbers_of(row) is not None]
+    usual = len(names) or max(set(numeric or widths), key=(numeric or widths).count)
+    kept = [row for row in rows if len(row) == usual]
+    wordy = {number for number in range(usual) if _is_wordy([row[number] for row in kept])}
+    good, parsed = [], []
+    for row in kept:
+        numbers = _numbers_of(["" if number in wordy else cell for number, cell in enumerate(row)])
+        if numbers is not None:
+            good.append(row)
+            parsed.append(numbers)
+    if not good or len(wordy) == usual:
         raise UnreadableLog(f"has no row of {usual} numbers")
     lost = len(rows) - len(good)
-    values = np.array(good, dtype=np.float64)
+    values = np.array(parsed, dtype=np.float64)
+    sure = values[:, [number for number in range(usual) if number not in wordy]]
     problems = (f"{lost} of {len(rows)} rows are no rows of {usual} numbers and were left out",) if lost else ()
-    return Cells(values, names, (*problems, *_gaps(values)))
+    return Cells(values, names, (*problems, *_gaps(sure)), rows=good)
 
 
-def _row(cells: list[str]) -> list[float]:
-    """Give the numbers of one row, NaN for an empty cell, and no number at all where a cell is a word."""
+class _Split(Sequence[Sequence[str]]):
+    """Rows that are split when somebody asks for them: most tables are never read as words."""
+
+    def __init__(self, lines: list[str], how: Reading) -> None:
+        self._lines, self._how = lines, how
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an index or a slice
+        if isinstance(index, slice):
+            return [_split(line, self._how) for line in self._lines[index]]
+        return _split(self._lines[index], self._how)
+
+
+def _trimmed(cells: list[str]) -> list[str]:
     while cells and not cells[-1].strip():
         cells = cells[:-1]
+    return cells
+
+
+def _numbers_of(cells: Sequence[str]) -> list[float] | None:
+    """Give the numbers of a row, NaN for an empty cell; None where a cell is a word."""
     try:
         return [float(cell) if cell.strip() else float("nan") for cell in cells]
     except ValueError:
-        return []
+        return None
+
+
+def _is_wordy(cells: Sequence[str]) -> bool:
+    """Say whether more than half of the cells that hold anything hold words."""
+    filled = [cell for cell in cells if cell.strip()]
+    return sum(_numbers_of([cell]) is None for cell in filled) * 2 > len(filled)
 
 
 def _gaps(values: NDArray[Any]) -> tuple[str, ...]:
@@ -127,31 +323,32 @@ def _gaps(values: NDArray[Any]) -> tuple[str, ...]:
     return (f"{count} cells are empty, NaN or infinite",) if count else ()
 
 
-def _npy(path: Path) -> Cells:
+def _decimal_ns(word: str, scale: int) -> int:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, SyntaxError) as error:
-        raise UnreadableLog(f"is no readable npy array: {error}") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
-        raise UnreadableLog("is no numeric npy array")
-    if values.ndim == 0 or values.size == 0:
-        raise UnreadableLog("is an npy array without rows")
-    flat = values.reshape(values.shape[0], -1)
-    return Cells(flat, (), _gaps(flat))
+        return int((Decimal(word.strip().replace(",", ".")) * scale).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise UnreadableLog(f"has {word[:40]!r} where a time is expected") from error
 
 
-def _parquet(path: Path) -> Cells:
+def _iso_ns(word: str) -> int:
+    """Read an ISO 8601 date and time; without a zone it is taken as UTC."""
+    found = _STAMP.fullmatch(word.strip().strip("\"'"))
+    if found is None:
+        raise UnreadableLog(f"has {word[:40]!r} where a date and time is expected")
+    day, clock, fraction, zone = found.groups()
     try:
-        import pyarrow
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as missing:
-        raise UnreadableLog("is Parquet, and pyarrow is not installed", remedy="pip install pyarrow.") from missing
-    try:
-        table = pq.read_table(path)
-        columns = [np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in table.column_names]
-    except (pyarrow.ArrowInvalid, OSError, ValueError, TypeError) as error:
-        raise UnreadableLog(f"is no readable Parquet table of numbers: {error}") from error
-    if not columns or not columns[0].size:
-        raise UnreadableLog("is a Parquet table without rows")
-    values = np.column_stack(columns)
-    return Cells(values, tuple(table.column_names), _gaps(values))
+        whole = datetime.fromisoformat(f"{day}T{clock or '00:00'}").replace(tzinfo=_zone(zone))
+    except ValueError as error:
+        raise UnreadableLog(f"has {word[:40]!r} where a date and time is expected") from error
+    seconds = (whole - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    total = seconds * _BOTH_NS + int((fraction or "").ljust(9, "0"))
+    if abs(total) > LARGEST_NS:
+        raise UnreadableLog(f"has {word[:40]!r}, which is too far away")
+    return total
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text.upper() in {"Z", "UTC"}:
+        return UTC
+    sign = -1 if text[0] == "-" else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))

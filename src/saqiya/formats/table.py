@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,17 +15,54 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stamp, Stream
 from saqiya.errors import InvalidEpisode, UnreadableLog
-from saqiya.formats.cells import Cells, read_cells, read_words
-from saqiya.formats.mapping import TIME_UNITS_NS, EventRule, StreamRule, TableMapping, read_mapping
+from saqiya.formats.cells import Cells, Reading, read_blocks, read_cells
+from saqiya.formats.mapping import (
+    FILE_NAME,
+    GROUP,
+    Column,
+    EventRule,
+    OutcomeRule,
+    PhaseRule,
+    StreamRule,
+    TableMapping,
+    read_mapping,
+)
+from saqiya.formats.units import factor
 
-__all__ = ["TableFormat"]
+__all__ = ["TableFolder", "TableFormat"]
 
-LARGEST_NS = 2.0**62
+SUFFIXES = frozenset({".dat", ".data", ".txt", ".csv", ".tsv", ".npy", ".npz", ".parquet", ".log", ".asc"})
+_NO_SAID = {"layout", "match", "split", "blocks"}
+
+
+class TableFolder:
+    """Reads a folder that holds a mapping of its own, `saqiya-mapping.toml`."""
+
+    name = "table"
+
+    def sniff(self, path: Path) -> bool:
+        """Say whether `path` is a folder with a mapping in it."""
+        return path.is_dir() and (path / FILE_NAME).is_file()
+
+    def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
+        """Yield every try below `path` that fits its mapping.
+
+        Raises:
+            InvalidMapping: the mapping is wrong; file and line are named.
+            UnreadableLog: there is no mapping, or nothing fits it.
+        """
+        if not self.sniff(path):
+            raise UnreadableLog(
+                f"holds no {FILE_NAME}",
+                subject=str(path),
+                remedy=f"Draft one: saqiya ingest --suggest {path if path.is_dir() else path.parent}",
+            )
+        yield from TableFormat.from_mapping(path / FILE_NAME).read(path)
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """Reads tries from tables by a mapping. `sniff` says yes to one try, `read` takes one try or a tree of them.
+    """Reads tries from tables by a mapping. `sniff` says yes to what holds a try, `read` takes it or a tree of them.
 
     A try comes in while at least one required stream is there (any stream, where none is required); what is missing
     or odd is listed in `metadata["problems"]`.
@@ -43,14 +81,16 @@ class TableFormat:
         return cls(read_mapping(path))
 
     def sniff(self, path: Path) -> bool:
-        """Say whether `path` is one try of this mapping."""
+        """Say whether `path` is one try of this mapping, or a file or folder that holds several side by side."""
         rule = self.mapping.episode
-        if path.is_dir() != (rule.layout == "folder"):
+        if rule.layout == "files":
+            return path.is_dir() and any(self._group(child) for child in path.iterdir())
+        if path.is_dir() != (rule.layout == "folder") or not path.exists():
             return False
         if rule.match and not re.search(rule.match, _posix(path)):
             return False
         if rule.layout == "file":
-            return bool(rule.match) or path.suffix.lower() in {".dat", ".txt", ".csv", ".tsv", ".npy", ".parquet"}
+            return path.name != FILE_NAME and (bool(rule.match) or path.suffix.lower() in SUFFIXES)
         return bool(rule.match) or any(_find(path, stream.file) for stream in self.mapping.streams.values())
 
     def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
@@ -64,45 +104,191 @@ class TableFormat:
             raise UnreadableLog(
                 "nothing here fits the mapping", subject=str(path), remedy=f"Look at [episode] in {self.mapping.path}."
             )
-        for item in found:
-            yield self._episode(item)
+        tries = [one for item in found for one in self._sources(item)]
+        named = Counter(one.key for one in tries)
+        for one in tries:
+            key = one.key if named[one.key] == 1 else _key(path, one)
+            yield from _Reader(self.mapping, one, key).tries()
 
-    def _episode(self, path: Path) -> EpisodeLog | Unread:
+    def _sources(self, path: Path) -> list[_Source]:
+        rule = self.mapping.episode
+        if rule.layout == "file":
+            return [_Source(path.stem, path, (path,), _posix(path))]
+        if rule.layout == "folder":
+            files = tuple(sorted(child for child in path.iterdir() if child.is_file()))
+            return [_Source(path.name, path, files, _posix(path))]
+        groups: dict[str, list[Path]] = {}
+        for child in sorted(path.iterdir()):
+            if child.is_file() and (group := self._group(child)):
+                groups.setdefault(group, []).append(child)
+        return [_Source(name, path, tuple(files), _posix(files[0])) for name, files in groups.items()]
+
+    def _group(self, path: Path) -> str:
+        found = re.search(self.mapping.episode.match, _posix(path))
+        return (found[GROUP] or "") if found else ""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The files of a try, or of several that lie in the same files; names and patterns are searched in `said_by`."""
+
+    key: str
+    path: Path
+    files: tuple[Path, ...]
+    said_by: str
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the tries of one source; a file is read once."""
+
+    mapping: TableMapping
+    source: _Source
+    key: str
+    cells: dict[tuple[Path, Reading], Cells | UnreadableLog] = field(default_factory=dict)
+
+    def tries(self) -> Iterator[EpisodeLog | Unread]:
+        """Yield them: one, or as many as a column or blank lines part the tables into."""
+        rule = self.mapping.episode
+        if rule.blocks:
+            yield from self._blocks()
+        elif rule.split is not None:
+            yield from self._parts(rule.split)
+        else:
+            yield self._episode(self.key, "", lambda cells: cells)
+
+    def _blocks(self) -> Iterator[EpisodeLog | Unread]:
+        how = next(iter(self.mapping.streams.values())).reading
+        try:
+            blocks = read_blocks(self.source.path, how)
+        except (UnreadableLog, OSError) as error:
+            yield Unread(self.key, _cause(error), "Look at the file, or change the mapping.")
+            return
+        for number, (label, cells) in enumerate(blocks):
+            yield self._episode(f"{self.key}/{number:04d}", label, lambda _, cells=cells: cells)  # type: ignore[misc]
+
+    def _parts(self, split: Column) -> Iterator[EpisodeLog | Unread]:
+        names: dict[str, None] = {}
+        why = ""
+        for rule in self.mapping.streams.values():
+            try:
+                cells = self._read(rule.file, rule.reading)
+                names |= dict.fromkeys(cells.words(cells.index(split)))
+            except (UnreadableLog, OSError) as error:
+                why = why or _cause(error)
+        if not names:
+            yield Unread(self.key, f"it cannot be parted into tries: {why}", "Look at `split` in the mapping.")
+        for name in names:
+
+            def part(cells: Cells, name: str = name) -> Cells:
+                return cells.select(np.array([word == name for word in cells.words(cells.index(split))]))
+
+            yield self._episode(f"{self.key}/{name}", "", part)
+
+    def _episode(self, key: str, label: str, part: Callable[[Cells], Cells]) -> EpisodeLog | Unread:
         problems: list[str] = []
         streams: dict[str, Stream] = {}
         for name, rule in self.mapping.streams.items():
             try:
-                source = path if self.mapping.episode.layout == "file" else _need(path, rule.file)
-                cells = read_cells(source, separator=rule.separator, header=rule.header)
-                streams[name] = _stream(cells, rule)
-                problems += [f"{name}: {source.name}: {text}" for text in cells.problems]
+                cells = part(self._read(rule.file, rule.reading))
+                streams[name] = self._stream(rule, cells, part)
+                problems += [f"{name}: {self._name(rule.file)}: {text}" for text in cells.problems]
             except (UnreadableLog, InvalidEpisode, OSError) as error:
-                problems.append(f"{name}: missing: {rule.file or path.name} {_cause(error)}")
+                problems.append(f"{name}: missing: {rule.file or self.source.path.name} {_cause(error)}")
         required = [name for name, rule in self.mapping.streams.items() if rule.required] or list(self.mapping.streams)
         if not any(name in streams for name in required):
             return Unread(
-                path.name,
-                f"none of the required streams can be read ({'; '.join(problems)})",
+                key,
+                f"none of the required streams can be read ({'; '.join(problems)[:2000]})",
                 "Look at the files, or change `required` in the mapping.",
             )
-        events = self._events(path, streams, problems)
+        said = self._said(label)
+        events: list[Event] = []
+        self._told("events", problems, lambda: events.extend(self._events(streams, problems, part)))
+        self._told("phases", problems, lambda: events.extend(self._phases(part)))
+        self._told("outcome", problems, lambda: said.update(self._outcome(label, problems, part)))
         problems += _uneven(streams)
-        metadata: dict[str, JsonValue] = {**self._said_by(path), "format": self.name, "problems": list(problems)}
-        left_out = self._left_out(path)
-        if left_out:
+        metadata: dict[str, JsonValue] = {**said, "format": TableFormat.name, "problems": list(problems)}
+        if left_out := self._left_out():
             metadata["left_out"] = list(left_out)
-        return EpisodeLog(path.stem if path.is_file() else path.name, streams, events, metadata)
+        return EpisodeLog(key, streams, tuple(sorted(events, key=lambda event: event.t_ns)), metadata)
 
-    def _events(self, path: Path, streams: dict[str, Stream], problems: list[str]) -> tuple[Event, ...]:
+    def _told(self, what: str, problems: list[str], work: Callable[[], object]) -> None:
+        """Do what one section asks for; a try without it is still a try, and the gap is told."""
+        rule = getattr(self.mapping, what)
+        if rule is None:
+            return
+        try:
+            work()
+        except (UnreadableLog, OSError) as error:
+            problems.append(f"{what}: missing: {rule.file or self.source.path.name} {_cause(error)}")
+
+    def _path(self, pattern: str) -> Path:
+        if not pattern:
+            return self.source.path
+        if self.mapping.episode.layout == "files":
+            found = [path for path in self.source.files if fnmatch(path.name, pattern)]
+        else:
+            found = _find(self.source.path, pattern)
+        if not found:
+            raise UnreadableLog("is not there")
+        if len(found) > 1:
+            raise UnreadableLog(
+                f"fits {len(found)} files, and only one may be the stream: {found[0].name}, {found[1].name}"
+            )
+        return found[0]
+
+    def _name(self, pattern: str) -> str:
+        return self._path(pattern).name
+
+    def _read(self, pattern: str, how: Reading) -> Cells:
+        place = (self._path(pattern), how)
+        if place not in self.cells:
+            try:
+                self.cells[place] = read_cells(*place)
+            except UnreadableLog as error:
+                self.cells[place] = error
+        found = self.cells[place]
+        if isinstance(found, UnreadableLog):
+            raise UnreadableLog(found.what, remedy=found.remedy)
+        return found
+
+    def _stream(self, rule: StreamRule, cells: Cells, part: Callable[[Cells], Cells]) -> Stream:
+        clock = cells
+        if rule.time_file or rule.time_array:
+            how = Reading(rule.separator, rule.header, rule.skip_rows, rule.decimal, rule.time_array)
+            clock = part(self._read(rule.time_file or rule.file, how))
+            if len(clock) != len(cells):
+                raise UnreadableLog(f"has {len(cells)} rows, and {rule.time_file or rule.time_array} {len(clock)}")
+        times = [] if rule.time is None else [clock.index(column) for column in _listed(rule.time)]
+        taken = set(times) if clock is cells else set()
+        if self.mapping.episode.split is not None and cells.names.count(str(self.mapping.episode.split)):
+            taken.add(cells.index(self.mapping.episode.split))
+        wanted = [number for column in rule.columns for number in cells.indexes(column)]
+        rest = [number for number in range(cells.width) if number not in taken and cells.numeric(number)]
+        columns = wanted or rest
+        if not columns:
+            raise UnreadableLog("has no column of numbers beside the time")
+        names = rule.fields or tuple(cells.names[number] for number in columns if number < len(cells.names))
+        if rule.fields and len(rule.fields) != len(columns):
+            raise UnreadableLog(f"has {len(columns)} such columns, and the mapping names {len(rule.fields)} fields")
+        values = cells.take(columns)
+        if cells.shape and len(columns) == cells.width and not taken:
+            values = values.reshape(len(values), *cells.shape)
+        if rule.file_unit and rule.file_unit != rule.unit:
+            values = values * np.float64(factor(rule.file_unit, rule.unit) or 1.0)
+        if rule.time is None:
+            t_ns, stamped = _assumed(len(values), rule.rate_hz)
+            return Stream(t_ns, values, stamped, Stamp.ASSUMED, rule.unit, names)
+        return Stream(clock.stamps(times, rule.time_unit), values, rule.clock, Stamp.SENSOR, rule.unit, names)
+
+    def _events(
+        self, streams: dict[str, Stream], problems: list[str], part: Callable[[Cells], Cells]
+    ) -> tuple[Event, ...]:
         rule = self.mapping.events
         if rule is None:
             return ()
-        try:
-            folder = path if path.is_dir() else path.parent
-            events = _events(_need(folder, rule.file), rule)
-        except (UnreadableLog, OSError) as error:
-            problems.append(f"events: missing: {rule.file} {_cause(error)}")
-            return ()
+        events = _events(part(self._read(rule.file, rule.reading)), rule)
         if len(events) < len(rule.names):
             problems.append(f"events: {len(events)} of {len(rule.names)} in {rule.file}")
         late = max(stream.t_ns[-1] for stream in streams.values())
@@ -110,15 +296,53 @@ class TableFormat:
             problems.append("events: some are later than the last sample")
         return events
 
-    def _said_by(self, path: Path) -> dict[str, JsonValue]:
+    def _phases(self, part: Callable[[Cells], Cells]) -> list[Event]:
+        rule: PhaseRule | None = self.mapping.phases
+        if rule is None:
+            return []
+        cells = part(self._read(rule.file, rule.reading))
+        words = cells.words(cells.index(rule.column))
+        if rule.time is None:
+            t_ns, _ = _assumed(len(cells), rule.rate_hz)
+        else:
+            t_ns = cells.stamps([cells.index(column) for column in _listed(rule.time)], rule.time_unit)
+        found, before = [], ""
+        for stamp, word in zip(t_ns.tolist(), words, strict=True):
+            meant = rule.words.get(word, word)
+            if meant and meant != before:
+                found.append(Event(stamp, f"phase/{meant}"))
+            before = meant
+        return found
+
+    def _outcome(self, label: str, problems: list[str], part: Callable[[Cells], Cells]) -> dict[str, JsonValue]:
+        rule: OutcomeRule | None = self.mapping.outcome
+        if rule is None:
+            return {}
+        words = [label]
+        if rule.column is not None:
+            cells = part(self._read(rule.file, rule.reading))
+            words = [word for word in cells.words(cells.index(rule.column)) if word]
+        meant = [rule.words.get(word, rule.words.get("*", "" if rule.words else word)) for word in words]
+        if not words:
+            return {}
+        if rule.take == "any" and "success" in meant:
+            return {"outcome": "success"}
+        place = 0 if rule.take == "first" else -1
+        if not meant[place]:
+            problems.append(f"outcome: the mapping does not say what {words[place][:40]!r} means")
+            return {}
+        return {"outcome": meant[place]}
+
+    def _said(self, label: str) -> dict[str, JsonValue]:
         """Give what the path says: the named groups of `match`, then every field of the episode rule."""
         rule = self.mapping.episode
-        text = _posix(path)
+        text = self.source.said_by
         found = re.search(rule.match, text) if rule.match else None
         groups = {name: value for name, value in (found.groupdict() if found else {}).items() if value is not None}
+        groups |= {"label": label} if label else {}
         said: dict[str, JsonValue] = dict(groups)
         for item in fields(rule):
-            if item.name in {"layout", "match"}:
+            if item.name in _NO_SAID:
                 continue
             value = getattr(rule, item.name)
             if isinstance(value, dict):
@@ -129,32 +353,31 @@ class TableFormat:
                 said[item.name] = value
         return said
 
-    def _left_out(self, path: Path) -> tuple[str, ...]:
-        if path.is_file():
+    def _left_out(self) -> tuple[str, ...]:
+        if self.mapping.episode.layout == "file":
             return ()
-        patterns = [rule.file for rule in self.mapping.streams.values()]
-        patterns += [self.mapping.events.file] if self.mapping.events else []
-        here = [child for child in sorted(path.iterdir()) if child.is_file() and not child.name.startswith(".")]
-        return tuple(child.name for child in here if not any(fnmatch(child.name, pattern) for pattern in patterns))
+        others = (self.mapping.events, self.mapping.phases, self.mapping.outcome)
+        patterns = {rule.file for rule in (*self.mapping.streams.values(), *others) if rule is not None}
+        patterns |= {rule.time_file for rule in self.mapping.streams.values()} | {FILE_NAME}
+        names = [path.name for path in self.source.files if not path.name.startswith(".")]
+        return tuple(name for name in names if not any(fnmatch(name, pattern) for pattern in patterns))
 
 
 def _posix(path: Path) -> str:
     return path.absolute().as_posix()
 
 
+def _key(root: Path, source: _Source) -> str:
+    """Name a try whose name another one has too: by where it lies below the root."""
+    return (source.path.parent / source.key).relative_to(root).as_posix()
+
+
 def _find(folder: Path, pattern: str) -> list[Path]:
     return sorted(child for child in folder.glob(pattern) if child.is_file())
 
 
-def _need(folder: Path, pattern: str) -> Path:
-    found = _find(folder, pattern)
-    if not found:
-        raise UnreadableLog("is not there")
-    if len(found) > 1:
-        raise UnreadableLog(
-            f"fits {len(found)} files, and only one may be the stream: {found[0].name}, {found[1].name}"
-        )
-    return found[0]
+def _listed(column: Column | tuple[Column, ...]) -> tuple[Column, ...]:
+    return column if isinstance(column, tuple) else (column,)
 
 
 def _cause(error: Exception) -> str:
@@ -163,59 +386,28 @@ def _cause(error: Exception) -> str:
     return str(error)
 
 
-def _stamps(times: NDArray[np.float64], unit: str) -> NDArray[np.int64]:
-    scaled = np.asarray(times, dtype=np.float64) * TIME_UNITS_NS[unit]
-    if not bool(np.all(np.isfinite(scaled))) or bool(np.any(np.abs(scaled) > LARGEST_NS)):
-        raise UnreadableLog("has stamps that are no times")
-    return np.rint(scaled).astype(np.int64)
+def _assumed(count: int, rate_hz: float | None) -> tuple[NDArray[np.int64], str]:
+    rate_hz = rate_hz or 1.0
+    return np.rint(np.arange(count) * (1e9 / rate_hz)).astype(np.int64), f"assumed:{rate_hz:g}Hz"
 
 
-def _stream(cells: Cells, rule: StreamRule) -> Stream:
-    times = None if rule.time is None else cells.index(rule.time)
-    wanted = [cells.index(column) for column in rule.columns]
-    columns = wanted or [number for number in range(cells.values.shape[1]) if number != times]
-    if not columns:
-        raise UnreadableLog("has no column beside the time")
-    names = rule.fields or tuple(cells.names[number] for number in columns if number < len(cells.names))
-    values = np.ascontiguousarray(cells.values[:, columns])
-    if times is None:
-        rate_hz = rule.rate_hz or 0.0
-        t_ns = np.rint(np.arange(values.shape[0]) * (1e9 / rate_hz)).astype(np.int64)
-        return Stream(t_ns, values, f"assumed:{rate_hz:g}Hz", Stamp.ASSUMED, rule.unit, names)
-    t_ns = _stamps(cells.values[:, times], rule.time_unit)
-    return Stream(t_ns, values, rule.clock, Stamp.SENSOR, rule.unit, names)
-
-
-def _events(path: Path, rule: EventRule) -> tuple[Event, ...]:
-    rows, names = read_words(path, separator=rule.separator, header=rule.header)
-
-    def cell(row: list[str], column: int | str) -> str:
-        number = column if isinstance(column, int) else names.index(column) if column in names else len(row)
-        if number >= len(row):
-            raise UnreadableLog(f"has no column {column!r} in the row {' '.join(row)[:60]!r}")
-        return row[number].strip()
-
-    events = []
-    for number, row in enumerate(rows):
-        word = cell(row, rule.time)
-        try:
-            t_ns = int(_stamps(np.array([float(word)]), rule.time_unit)[0])
-        except ValueError as error:
-            raise UnreadableLog(f"has {word[:40]!r} where a time is expected") from error
-        if rule.name_column is not None:
-            events.append(Event(t_ns, cell(row, rule.name_column)))
-        elif number < len(rule.names):
-            events.append(Event(t_ns, rule.names[number]))
-        else:
-            raise UnreadableLog(f"has {len(rows)} rows for {len(rule.names)} event names")
-    return tuple(sorted(events, key=lambda event: event.t_ns))
+def _events(cells: Cells, rule: EventRule) -> tuple[Event, ...]:
+    t_ns = cells.stamps([cells.index(column) for column in _listed(rule.time)], rule.time_unit).tolist()
+    names: Sequence[str] = rule.names
+    if rule.name_column is not None:
+        names = cells.words(cells.index(rule.name_column))
+    elif len(t_ns) > len(names):
+        raise UnreadableLog(f"has {len(t_ns)} rows for {len(names)} event names")
+    return tuple(sorted((Event(t, name) for t, name in zip(t_ns, names, strict=False)), key=lambda event: event.t_ns))
 
 
 def _uneven(streams: dict[str, Stream]) -> list[str]:
     """Say which streams end more than a tenth of the try before the longest one."""
-    ends = {name: int(stream.t_ns[-1]) for name, stream in streams.items()}
+    ends = {name: int(stream.t_ns[-1]) for name, stream in streams.items() if len(stream.t_ns)}
+    if not ends:
+        return []
     last = max(ends.values())
-    first = min(int(stream.t_ns[0]) for stream in streams.values())
+    first = min(int(stream.t_ns[0]) for stream in streams.values() if len(stream.t_ns))
     return [
         f"{name}: ends {(last - end) / 1e9:.2f} s before the longest stream"
         for name, end in ends.items()
