@@ -22,7 +22,16 @@ def robomimic(folder: Path) -> Path:
     return path
 
 
-SAMPLES: dict[str, Callable[[Path], Path]] = {"hdf5": robomimic}
+def table(folder: Path) -> Path:
+    path = folder / "tables"
+    for name in ("run-1", "run-2"):
+        (path / name).mkdir(parents=True)
+        (path / name / "force.dat").write_text("0.0 1 2\n0.1 3 4\n")
+    (path / "saqiya-mapping.toml").write_text("[episode]\nmatch = 'run-'\n[streams.force]\nfile = '*.dat'\ntime = 0\n")
+    return path
+
+
+SAMPLES: dict[str, Callable[[Path], Path]] = {"table": table, "hdf5": robomimic}
 
 
 @pytest.mark.parametrize("name", plugins.names("saqiya.formats"))

@@ -288,10 +288,22 @@ def test_the_same_table_in_three_kinds_is_the_same_try(tmp_path: Path) -> None:
     found = [
         log
         for suffix, keys in (("csv", "separator='comma'\nheader=true\n"), ("npz", ""), ("parquet", ""))
-        for log in logs(tmp_path, f"[episode]\nlayout='file'\nmatch='{suffix}$'\n[streams.a]\n{keys}time=0\n")
+        for log in read(tmp_path, f"[episode]\nlayout='file'\nmatch='{suffix}$'\n[streams.a]\n{keys}time=0\n")
+        if isinstance(log, EpisodeLog)
     ]
     assert len(found) == 3
     assert len({prints_of(log.streams) for log in found}) == 1
+
+
+def test_files_that_no_try_takes_are_told(tmp_path: Path) -> None:
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "run1" / "f.txt").write_text("0 1\n1 2\n")
+    for name in ("extra.csv", "day.mcap", "README.txt", ".hidden.csv", "notes.md"):
+        (tmp_path / name).write_text("x")
+    found = read(tmp_path, "[episode]\nmatch='run\\d+$'\n[streams.f]\nfile='f.txt'\ntime=0\n")
+    assert [(type(item).__name__, item.key) for item in found] == [
+        ("EpisodeLog", "run1"), ("Unread", "day.mcap"), ("Unread", "extra.csv"),
+    ]  # fmt: skip
 
 
 def test_a_folder_without_a_mapping_is_none(tmp_path: Path) -> None:

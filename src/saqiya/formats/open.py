@@ -120,5 +120,5 @@ def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
     if head.startswith(LFS_POINTER):
         return Unread(path.name, "is a Git LFS pointer, not the file itself", "Run git lfs pull.")
     known = ", ".join(sorted({item.name for item in formats})) or "none"
-    hint = "" if any(item.name == "table" for item in formats) else " If it is a table of numbers, give --mapping."
-    return Unread(path.name, "is of no known format", f"Formats here: {known}.{hint}")
+    hint = "A table of numbers needs a mapping: saqiya ingest --suggest FOLDER drafts one."
+    return Unread(path.name, "is of no known format", f"Formats here: {known}. {hint}")

@@ -27,11 +27,13 @@ from saqiya.formats.mapping import (
     TableMapping,
     read_mapping,
 )
+from saqiya.formats.open import DOCUMENTS
 from saqiya.formats.units import factor
 
 __all__ = ["TableFolder", "TableFormat"]
 
 SUFFIXES = frozenset({".dat", ".data", ".txt", ".csv", ".tsv", ".npy", ".npz", ".parquet", ".log", ".asc"})
+OTHER_LOGS = frozenset({".mcap", ".bag", ".db3", ".hdf5", ".h5", ".tfrecord", ".mp4", ".rrd"})
 _NO_SAID = {"layout", "match", "split", "blocks"}
 
 
@@ -45,7 +47,7 @@ class TableFolder:
         return path.is_dir() and (path / FILE_NAME).is_file()
 
     def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
-        """Yield every try below `path` that fits its mapping.
+        """Yield every try below `path` that fits its mapping, then each file that looks like a log and is of no try.
 
         Raises:
             InvalidMapping: the mapping is wrong; file and line are named.
@@ -57,7 +59,17 @@ class TableFolder:
                 subject=str(path),
                 remedy=f"Draft one: saqiya ingest --suggest {path if path.is_dir() else path.parent}",
             )
-        yield from TableFormat.from_mapping(path / FILE_NAME).read(path)
+        form = TableFormat.from_mapping(path / FILE_NAME)
+        sources = form.sources(path)
+        yield from form.tries(path, sources)
+        taken = {file for one in sources for file in one.files}
+        for child in sorted(path.rglob("*")):
+            if child not in taken and child.is_file() and _is_log(child.relative_to(path)):
+                yield Unread(
+                    child.relative_to(path).as_posix(),
+                    f"lies below {FILE_NAME} and is of no try there",
+                    "Change [episode] in the mapping, or move the file to another folder.",
+                )
 
 
 @dataclass(frozen=True)
@@ -99,15 +111,26 @@ class TableFormat:
         Raises:
             UnreadableLog: nothing at `path` fits the mapping.
         """
+        yield from self.tries(path, self.sources(path))
+
+    def sources(self, path: Path) -> list[_Source]:
+        """Find what holds tries, at `path` or below it.
+
+        Raises:
+            UnreadableLog: nothing does.
+        """
         found = [path] if self.sniff(path) else sorted(child for child in path.rglob("*") if self.sniff(child))
         if not found:
             raise UnreadableLog(
                 "nothing here fits the mapping", subject=str(path), remedy=f"Look at [episode] in {self.mapping.path}."
             )
-        tries = [one for item in found for one in self._sources(item)]
-        named = Counter(one.key for one in tries)
-        for one in tries:
-            key = one.key if named[one.key] == 1 else _key(path, one)
+        return [one for item in found for one in self._sources(item)]
+
+    def tries(self, root: Path, sources: Sequence[_Source]) -> Iterator[EpisodeLog | Unread]:
+        """Yield the tries of sources below `root`."""
+        named = Counter(one.key for one in sources)
+        for one in sources:
+            key = one.key if named[one.key] == 1 else _key(root, one)
             yield from _Reader(self.mapping, one, key).tries()
 
     def _sources(self, path: Path) -> list[_Source]:
@@ -361,6 +384,12 @@ class _Reader:
         patterns |= {rule.time_file for rule in self.mapping.streams.values()} | {FILE_NAME}
         names = [path.name for path in self.source.files if not path.name.startswith(".")]
         return tuple(name for name in names if not any(fnmatch(name, pattern) for pattern in patterns))
+
+
+def _is_log(path: Path) -> bool:
+    """Say whether a file that no try took would be missed: a table or a log, no document, nothing hidden."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix.lower() in SUFFIXES | OTHER_LOGS and path.stem.lower() not in DOCUMENTS
 
 
 def _posix(path: Path) -> str:
