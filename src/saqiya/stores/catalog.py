@@ -289,9 +289,9 @@ class Catalog:
         with self.database.reading() as connection:
             stones = _stones(connection, [digest, of] if of else [digest])
             while stones:
-                gone = next((key for key, instead in stones.items() if instead is None), None)
-                if gone is not None:
-                    raise _erased(gone)
+                gone = {key for key, instead in stones.items() if instead is None}
+                if gone:
+                    raise _erased(of if of in gone else digest)
                 digest = stones[digest] or digest
                 stones = _stones(connection, [digest])
         return digest

@@ -275,6 +275,10 @@ class Objects:
         self.packs.refresh()
         return freed
 
+    def temporary(self) -> Path:
+        """Return a new place in `incoming/`, for a file that is put afterwards; a sweep takes what a crash leaves."""
+        return self._folder.temporary()
+
     def leftovers(self) -> list[Path]:
         """Return what unfinished writes have left: those of processes at work now and of those that died."""
         return self._folder.leftovers()
