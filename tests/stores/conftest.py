@@ -7,13 +7,24 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from saqiya.domain.nouns import AuthorKind, Episode, Outcome, OutcomeClaim, Recording, Source
-from saqiya.domain.streams import Start, Stream
+from saqiya.domain.nouns import (
+    AuthorKind,
+    Episode,
+    Lineage,
+    Outcome,
+    OutcomeClaim,
+    Policy,
+    Recording,
+    Source,
+    StreamInfo,
+)
+from saqiya.domain.streams import Event, Start, Stream
 from saqiya.stores import streams
 from saqiya.stores.bucket import Bucket, Credentials
 from saqiya.stores.verify import verify
@@ -152,3 +163,70 @@ def killed_after():
         return {int(word) for word in (line + rest).split("\n")[:-1]}
 
     return run
+
+
+class Lab:
+    """A workspace to ask questions of: tries at two sites, under two policies, with forces, slips and takeovers."""
+
+    def __init__(self, workspace):
+        self.store = workspace
+        self.policies = [self.put(f"turn-{i}/policy", self.policy(f"turn-{i}/policy")) for i in (3, 7)]
+        self.recording = self.put("recording", Recording(
+            id=self.id("recording"), digest="0" * 64, format="mcap", name="day.mcap", size_bytes=1,
+        ))  # fmt: skip
+
+    def id(self, kind):
+        return self.store.catalog.new_id(kind)
+
+    def put(self, key, noun):
+        return self.store.catalog.put(noun, key=key)
+
+    def policy(self, name):
+        return Policy(
+            id=self.id("policy"), name=name, lineage=Lineage.DECLARED, trainer="", weights=None, spec=None, dataset=None
+        )
+
+    def streams(self, number, *, fields=("fx", "fy"), takeover_s=None):
+        t_ns = np.arange(100, dtype=np.int64) * 100_000_000
+        force = np.stack([np.arange(100.0), np.full(100, float(number))], axis=1)
+        made = {
+            "contact/force": Stream(t_ns, force, fields=fields),
+            "observation/state": Stream(t_ns[::2], np.zeros((50, 3), np.float32)),
+        }
+        if takeover_s is not None:
+            made["author"] = Stream(t_ns, (t_ns >= takeover_s * 1e9).astype(np.uint8)[:, None])
+        return made
+
+    def claim(self, episode, value="success", by="simulator", key=None):
+        made = OutcomeClaim(
+            id=self.id("outcome_claim"), episode=episode.id, value=Outcome(value), author_kind=AuthorKind(by),
+            author="x", version="1", time_ns=0,
+        )  # fmt: skip
+        return self.put(key or f"{episode.id}/{by}/{value}", made)
+
+    def episode(self, number, *, site="A", policy=1, slip_s=None, outcome="success", held=None, **changes):
+        """Store a try of ten seconds; with `slip_s`, and with `takeover_s` through `held`, something happens."""
+        streams_ = self.streams(number) if held is None else held
+        slips = (Event(int(slip_s * 1e9), "contact/lost"),) if slip_s is not None else ()
+        made = Episode(
+            id=self.id("episode"), recordings=(self.recording.id,), key_in_recording=str(number), start_ns=0,
+            end_ns=10_000_000_000, streams=self.store.objects.put(streams.encode(streams_)),
+            infos=tuple(
+                StreamInfo(name, one.values.dtype.str, one.values.shape, one.rate_hz, one.clock, one.stamp, one.unit)
+                for name, one in streams_.items()
+            ),
+            prints=(), source=Source.ROLLOUT, task="peg", embodiment="arm", site=site, steps=100,
+            events=(Event(0, "phase/reach"), *slips, Event(6_000_000_000, "phase/place")),
+            policy=self.policies[policy].id, start=Start(number, {"x": number / 10, "surface": "wood"}),
+            extra={"shift": "early", "count": number},
+        )  # fmt: skip
+        made = replace(made, **changes)
+        self.put(f"try/{number}", made)
+        if outcome:
+            self.claim(made, outcome)
+        return made
+
+
+@pytest.fixture
+def lab(workspace):
+    return Lab(workspace)
