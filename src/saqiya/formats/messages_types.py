@@ -15,6 +15,7 @@ _Raw = list[tuple[str, str, int | None]]
 """Fields as written: name, type, and how many (None one, -1 any number)."""
 
 MOST_TEXT = 1 << 20
+MOST_IDL = 1 << 18  # its parser takes ten microseconds a letter
 _DEEPEST = 24
 _NUMBERS = {
     "bool": "b1",
@@ -29,6 +30,7 @@ _NUMBERS = {
 _TIMES = {"builtin_interfaces/Time": "time", "builtin_interfaces/Duration": "duration"}
 _SECTION = re.compile(r"^={10,}[ \t]*\r?\n(MSG|IDL):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
 _LINE = re.compile(r"^([A-Za-z][\w/]*)(?:<=\d+)?(\[(<=)?(\d*)\])?\s+([A-Za-z]\w*)\s*(=?)")
+_NO_IDL = re.compile(r"^(={10,}[ \t]*|[ \t]*#.*)\r?$", re.MULTILINE)  # separators, and what a preprocessor would take
 _HALVES = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _TIME = "builtin_interfaces/msg/Time"
 # service_msgs/msg/ServiceEventInfo, which every recorded call begins with
@@ -115,14 +117,14 @@ def from_idl(name: str, text: str) -> Struct:
         raise Undecodable(
             f"{name} is defined in IDL, and rosbags is not installed (pip install saqiya[data])"
         ) from missing
-    if len(text) > MOST_TEXT:
+    if len(text) > MOST_IDL:
         raise Undecodable(f"the definition of {name} has {len(text):,} letters")
     known: dict[str, _Raw] = {}
     for part in _SECTION.sub("\0", text).split("\0"):
         if not part.strip("= \t\r\n"):
             continue
         try:
-            found = get_types_from_idl(re.sub(r"^={10,}\s*$", "", part, flags=re.MULTILINE))
+            found = get_types_from_idl(_NO_IDL.sub("", part).strip())
         except (TypesysError, ValueError, KeyError, TypeError, RecursionError, AttributeError) as bad:
             raise Undecodable(f"the IDL of {name} does not parse ({str(bad)[:120]})") from bad
         known |= _from_rosbags(found)
