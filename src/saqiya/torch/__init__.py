@@ -18,8 +18,21 @@ Another mixture, window, rate or weight is another `Windows(...)`: it opens in m
 from __future__ import annotations
 
 from saqiya.torch.loader import Loader, Order
+from saqiya.torch.version import open_version
 from saqiya.torch.windows import Batch, Windows, collate
 from saqiya.views.source import Source, source_of
 from saqiya.views.windows import Chunk, History, Window
 
-__all__ = ["Batch", "Chunk", "History", "Loader", "Order", "Source", "Window", "Windows", "collate", "source_of"]
+__all__ = [
+    "Batch",
+    "Chunk",
+    "History",
+    "Loader",
+    "Order",
+    "Source",
+    "Window",
+    "Windows",
+    "collate",
+    "open_version",
+    "source_of",
+]

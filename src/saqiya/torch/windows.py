@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
+from saqiya.domain.logged import ClockMap
 from saqiya.views.plan import Blocks
 from saqiya.views.reader import Columns, Reader
 from saqiya.views.source import Source
@@ -120,6 +121,13 @@ class Windows(Dataset[Tensors]):
         from saqiya.torch.loader import Loader, Order
 
         return Loader(self, batch, order=order or Order(), workers=workers, drop_last=drop_last, context=context)
+
+    @property
+    def clock_maps(self) -> dict[str, dict[str, ClockMap]]:
+        """Which clock map each stream was read through, by window and episode; {} where none was needed."""
+        episodes = self.source.episodes
+        maps = {name: one.clock_maps for name, one in self.reader.opened.items() if one.clock_maps}
+        return {name: {episodes[number]: one for number, one in found.items()} for name, found in maps.items()}
 
     def blocks(self) -> Blocks:
         """Return runs of neighbouring samples that share a group of pictures; each track is looked at once."""

@@ -38,6 +38,7 @@ class Reader:
 
     Attributes:
         windows: how much of which stream is read around each moment.
+        opened: the shelf or reel of each window.
         samples: the index.
     """
 
@@ -56,7 +57,7 @@ class Reader:
         if not windows:
             raise UsageError("a sample without windows is empty", remedy="Name the streams a policy sees and predicts")
         self.windows, self._threads = dict(windows), threads
-        opened = {name: source.find(name) for name in windows}
+        self.opened = opened = {name: source.find(name) for name in windows}
         self._shelves = {name: one for name, one in opened.items() if isinstance(one, Shelf)}
         self._cameras = {name: one for name, one in opened.items() if isinstance(one, Reel)}
         for name in self._cameras:

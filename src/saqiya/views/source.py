@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,13 @@ from saqiya.views.reel import Reel, reel_of
 from saqiya.views.shelf import Shelf, shelf_of
 
 __all__ = ["Source", "source_of"]
+
+
+class Texts(Protocol):
+    """A text for each episode."""
+
+    def __getitem__(self, episode: int, /) -> str:
+        """Return an episode's text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +41,7 @@ class Source:
 
     name: str
     episodes: Sequence[str]
-    tasks: Sequence[str]
+    tasks: Texts
     episode: Ints
     start_ns: Ints
     end_ns: Ints
