@@ -31,7 +31,41 @@ def table(folder: Path) -> Path:
     return path
 
 
-SAMPLES: dict[str, Callable[[Path], Path]] = {"table": table, "hdf5": robomimic}
+def replay_buffer(folder: Path) -> Path:
+    zarr = pytest.importorskip("zarr")
+    rng = np.random.default_rng(1)
+    group = zarr.group(store=str(folder / "buffer.zarr"), zarr_format=2)
+    for name, values in (("data/action", rng.normal(size=(9, 2))), ("meta/episode_ends", np.array([4, 9]))):
+        group.create_array(name, data=values, chunks=(4, *values.shape[1:]))
+    return folder / "buffer.zarr"
+
+
+def tfrecord(folder: Path) -> Path:
+    google_crc32c = pytest.importorskip("google_crc32c")
+    numbers = np.arange(6, dtype="<f4").tobytes()
+
+    def field(number: int, data: bytes) -> bytes:
+        return bytes((number << 3 | 2, len(data))) + data
+
+    def masked(data: bytes) -> bytes:
+        crc = google_crc32c.value(data)
+        return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+    action = field(1, b"steps/action") + field(2, field(2, field(1, numbers)))
+    first = field(1, b"steps/is_first") + field(2, field(3, field(1, b"\1\0")))
+    record = field(1, field(1, action) + field(1, first))
+    head = len(record).to_bytes(8, "little")
+    path = folder / "toy-train.tfrecord-00000-of-00001"
+    path.write_bytes((head + masked(head) + record + masked(record)) * 2)
+    return path
+
+
+SAMPLES: dict[str, Callable[[Path], Path]] = {
+    "table": table,
+    "hdf5": robomimic,
+    "zarr": replay_buffer,
+    "rlds": tfrecord,
+}
 
 
 @pytest.mark.parametrize("name", plugins.names("saqiya.formats"))

@@ -74,12 +74,10 @@ def is_time(path: str, shape: tuple[int, ...], kind: str) -> bool:
     if kind not in "iuf" or not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) or not shape[0]:
         return False
     *groups, leaf = path.lower().split("/")
-    words = _words(leaf)
-    if any(word in NO_TIMES for word in words):
-        return False
-    if any(word in TIME_WORDS for word in words):
+    if any(TIME_WORDS & set(_words(group)) - {"t", "ts"} for group in groups):
         return True
-    return any(TIME_WORDS & set(_words(group)) - {"t", "ts"} for group in groups)
+    words = set(_words(leaf))
+    return bool(words & TIME_WORDS) and not words & NO_TIMES
 
 
 def _words(name: str) -> list[str]:

@@ -192,13 +192,13 @@ def _take(column: Column, times: _Times, found: _Found) -> None:
     if column.kind == "texts":
         _texts(column, times, found)
         return
+    if not column.rows and column.shape:
+        raise UnreadableLog("it has no rows")
     if column.rows not in {times.steps, times.steps + 1} and best_clock(column.path, column.rows, times.clocks) is None:
         if column.kind == "numbers" and int(np.prod(column.shape, dtype=object)) <= SMALL_N:
             found.facts[column.path] = plain(np.asarray(column.read()))
             return
         raise UnreadableLog(f"it has {column.rows} rows for {times.steps} steps, and no clock of its own")
-    if not column.rows:
-        raise UnreadableLog("it has no rows")
     if any(one.path == column.path for one in times.clocks):
         _keep_clock(column.path, times, found)
         return

@@ -24,6 +24,8 @@ __all__ = ["Far", "room_for"]
 
 LIMIT_S = 20
 """The child ends when the library thinks longer over one question, or one slab of one."""
+FORGIVING = ("far_zarr",)
+"""Programs whose child is used again after an error: their decoders check bounds and raise; HDF5 may be spoiled."""
 MOST_LOSSES_N = 3
 """After so many deaths over one file nothing more is asked about it."""
 MOST_HEAD_BYTES = 1 << 26
@@ -101,18 +103,21 @@ class Far:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         child, self._child = self._child, None
         if child is None:
             return
-        keeps = not self._errors and kind is None and not _spare
-        if keeps:
-            with contextlib.suppress(OSError, UnreadableLog):
-                self._exchange(child, {"ask": "close"})
-                _spare.append(child)
-                return
-        child.end()
+        spared = any(one.program == self._program for one in list(_spare))
+        if spared or (self._errors and self._program not in FORGIVING):
+            child.end()
+            return
+        try:
+            self._exchange(child, {"ask": "close"})
+        except (OSError, EOFError, ValueError, KeyError, UnreadableLog):
+            child.end()
+        else:
+            _spare.append(child)
 
     def ask(self, what: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Return the one object that answers a question.

@@ -19,6 +19,7 @@ from saqiya.formats.array_names import facts_of
 from saqiya.formats.far import Far
 from saqiya.formats.hdf5_columns import Hdf5Columns
 from saqiya.formats.hdf5_demos import as_demonstration
+from saqiya.formats.hdf5_own import GROUP, VERSION, read_own
 
 __all__ = ["Hdf5Format"]
 
@@ -72,6 +73,9 @@ class Hdf5Format:
             words, damage = _words(far, "/")
             splits = _splits(far, root)
             columns = Hdf5Columns(far, path)
+            if root.get(GROUP) == "group" and "version" in _words(far, GROUP)[0]:
+                yield from _own(far, columns)
+                return
             if not names:
                 yield self._alone(path, columns, words, damage)
                 return
@@ -122,6 +126,28 @@ class Hdf5Format:
             return Rate(declared, "the file")
         act = {"action", "observations/qpos"} <= {column.path for column in columns}
         return Rate(ACT_RATE_HZ if act else self.rate_hz)
+
+
+def _own(far: Far, columns: Hdf5Columns) -> Iterator[EpisodeLog | Unread]:
+    """Give back what we wrote, bit for bit, whatever layout it lies beside."""
+    version = _words(far, GROUP)[0].get("version")
+    if version != VERSION:
+        raise UnreadableLog(
+            f"is of version {version!r}, and this Saqiya reads {VERSION}",
+            subject=str(columns.file),
+            remedy="Read it with a newer Saqiya.",
+        )
+    taken: set[str] = set()
+    for demo in sorted(_members(far, GROUP), key=_natural):
+        try:
+            log = read_own(columns, demo)
+        except (UnreadableLog, InvalidEpisode) as error:
+            yield Unread(demo, error.what, error.remedy or _COPY_AGAIN)
+            continue
+        if log.key in taken:  # two files may have had a try of one name
+            log = EpisodeLog(f"{demo}:{log.key}", log.streams, log.events, log.metadata, log.videos)
+        taken.add(log.key)
+        yield log
 
 
 def _said(log: EpisodeLog, name: str, damage: list[str]) -> EpisodeLog:

@@ -6,7 +6,6 @@ Large rows that lie in the file as they are (no filter) are mapped, not copied; 
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saqiya.domain.media import Bytes
 from saqiya.errors import UnreadableLog
 from saqiya.formats import stills
 from saqiya.formats.array_episode import Column, Packets
@@ -72,7 +72,7 @@ class Hdf5Columns:
             return Column(path, kind, shape, dtype, lambda: self.far.ask("texts", **how)["texts"])
         if kind == "packets":
             return Column(path, kind, shape, dtype, lambda: self._blobs(shape, how))
-        if _may_be_pictures(path, shape, dtype) and (packets := self._padded(name, shape)) is not None:
+        if _may_be_pictures(shape, dtype) and (packets := self._padded(name, shape)) is not None:
             return Column(path, "packets", shape, dtype, lambda: packets)
         return Column(path, kind, shape, dtype, lambda: self._numbers(dtype, shape, how))
 
@@ -82,7 +82,21 @@ class Hdf5Columns:
             values = self._in_place(how["name"], dtype, shape)
         if values is None:
             values = self.far.array(dtype, shape, **how)
-        return values.astype(np.uint8) if values.dtype == np.bool_ else values
+        return values
+
+    def bytes_of(self, name: str, column: Column) -> tuple[Bytes, int, Path | None]:
+        """Return bytes that hold a data set of bytes, where it begins in them, and the file that they are, if one."""
+        if column.why or column.dtype != np.uint8 or len(column.shape) != 1:
+            raise UnreadableLog(
+                f"{column.path}: {column.why or 'it is no row of bytes'}", remedy="Copy the file again."
+            )
+        if not column.rows:
+            return b"", 0, None
+        found = self.far.ask("places", name=name)
+        offsets = [int(offset) for offset in found["offsets"]]
+        if len(offsets) == 1 and 0 <= offsets[0] <= self.file.stat().st_size - column.rows:
+            return self._map(), offsets[0], self.file
+        return np.asarray(column.read()).data.cast("B"), 0, None
 
     def _blobs(self, shape: tuple[int, ...], how: Mapping[str, str]) -> Packets:
         size, data = self.far.blobs(MOST_SET_BYTES >> 3, **how)
@@ -116,7 +130,7 @@ class Hdf5Columns:
         steps = np.diff(offsets)
         if len(steps) and (not bool((steps == steps[0]).all()) or steps[0] < row):
             return None
-        inner = np.empty((0, *shape[1:]), dtype).strides[1:]
+        inner = np.empty((1, *shape[1:]), dtype).strides[1:]
         step = int(steps[0]) if len(steps) else row
         return np.ndarray(shape, dtype, self._map(), int(offsets[0]), (step, *inner))
 
@@ -143,8 +157,8 @@ def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return int(np.prod(shape, dtype=object)) * dtype.itemsize
 
 
-def _may_be_pictures(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    return dtype == np.uint8 and len(shape) == 2 and shape[1] >= LEAST_PICTURE_BYTES and os.sep != path and shape[0] > 0
+def _may_be_pictures(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    return dtype == np.uint8 and len(shape) == 2 and shape[1] >= LEAST_PICTURE_BYTES and shape[0] > 0
 
 
 def _dtype(entry: Mapping[str, Any]) -> tuple[np.dtype[Any], str]:
@@ -175,4 +189,4 @@ def _claims(entry: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[An
         return f"it claims {claimed} bytes, and {stored} are stored"
     room.unstored -= unstored
     room.whole -= claimed
-    return "" if 0 not in shape else "it has no rows"
+    return ""
