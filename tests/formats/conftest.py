@@ -1,14 +1,18 @@
-"""Small videos, made with a real encoder; `movies` gives the functions to tests."""
+"""Small videos made with a real encoder, and LeRobot data sets written by hand as LeRobot's versions lay them out."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
 
@@ -68,3 +72,155 @@ def shown(path: Path) -> list[tuple[float, NDArray[np.uint8]]]:
 @pytest.fixture(scope="session")
 def movies() -> SimpleNamespace:
     return SimpleNamespace(film=film, frames_of=frames_of, shown=shown)
+
+
+TASKS = ("push the block", "lift the block")
+
+
+def columns_of(index: int, count: int, start: int, fps: float) -> dict[str, Any]:
+    """An episode's columns: numbers of several types, flags, a reward."""
+    rng = np.random.default_rng(index)
+    state = rng.normal(size=(count, 3)).astype(np.float32)
+    return {
+        "observation.state": pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(state.reshape(-1)), 3),
+        "action": pyarrow.array(list(rng.normal(size=(count, 2)))),
+        "observation.grid": pyarrow.array(rng.integers(0, 9, (count, 2, 2)).tolist()),
+        "gripper": pyarrow.array(rng.integers(0, 255, count, dtype=np.uint8)),
+        "next.reward": pyarrow.array(rng.random(count).astype(np.float32)),
+        "next.done": pyarrow.array(np.arange(count) == count - 1),
+        "next.success": pyarrow.array((np.arange(count) == count - 1) & (index % 2 == 0)),
+        "intervention": pyarrow.array((np.arange(count) >= 4) & (np.arange(count) < 7)),
+        "timestamp": pyarrow.array((np.arange(count) / fps).astype(np.float32)),
+        "frame_index": pyarrow.array(np.arange(count)),
+        "episode_index": pyarrow.array(np.full(count, index)),
+        "index": pyarrow.array(start + np.arange(count)),
+        "task_index": pyarrow.array(np.full(count, index % 2)),
+    }
+
+
+FEATURES: Mapping[str, Any] = {
+    "observation.state": {"dtype": "float32", "shape": [3], "names": {"motors": ["x", "y", "z"]}},
+    "action": {"dtype": "float64", "shape": [2], "names": ["x", "y"]},
+    "observation.grid": {"dtype": "int64", "shape": [2, 2], "names": None},
+    "gripper": {"dtype": "uint8", "shape": [1], "names": None},
+    "next.reward": {"dtype": "float32", "shape": [1], "names": None},
+    "next.done": {"dtype": "bool", "shape": [1], "names": None},
+    "next.success": {"dtype": "bool", "shape": [1], "names": None},
+    "intervention": {"dtype": "bool", "shape": [1], "names": None},
+}
+
+
+def info_of(version: str, fps: float, cameras: Mapping[str, str], episodes: int, **more: Any) -> dict[str, Any]:
+    features: dict[str, Any] = dict(FEATURES)
+    for name, kind in cameras.items():
+        features[name] = {"dtype": kind, "shape": [48, 64, 3], "names": ["height", "width", "channels"]}
+    for name in ("timestamp", "frame_index", "episode_index", "index", "task_index"):
+        features[name] = {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None}
+    said = {
+        "codebase_version": version,
+        "robot_type": "arm",
+        "fps": fps,
+        "chunks_size": 1000,
+        "total_episodes": episodes,
+        "splits": {"train": f"0:{episodes}"},
+        "features": features,
+    }
+    return {**said, **more}
+
+
+def write_v2(root: Path, *, version: str = "v2.1", lengths: Sequence[int] = (20, 15), **more: Any) -> Path:
+    """A file an episode, tasks and episodes as JSON lines, one camera."""
+    fps, camera = 10, "observation.images.top"
+    (root / "meta").mkdir(parents=True)
+    start = 0
+    for index, count in enumerate(lengths):
+        path = root / "data" / "chunk-000" / f"episode_{index:06d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(pyarrow.table(columns_of(index, count, start, fps)), path)
+        film(root / "videos" / "chunk-000" / camera / f"episode_{index:06d}.mp4", frames_of(count, seed=index), fps=fps)
+        start += count
+    lines = [{"episode_index": i, "tasks": [TASKS[i % 2]], "length": n} for i, n in enumerate(lengths)]
+    tasks = [{"task_index": i, "task": task} for i, task in enumerate(TASKS)]
+    for name, rows in (("episodes", lines), ("tasks", tasks)):
+        (root / "meta" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    templates = {
+        "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
+        "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+    }
+    info = info_of(version, fps, {camera: "video"}, len(lengths), **{**templates, **more})
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    return root
+
+
+def write_v3(
+    root: Path,
+    *,
+    lengths: Sequence[int] = (20, 15, 17),
+    codec: str = "libx264",
+    row_groups: bool = True,
+    pandas: bool = True,
+    **more: Any,
+) -> Path:
+    """One data file and one video file for all episodes, and PNG pictures in a column."""
+    fps, camera, still = 10, "observation.images.top", "observation.images.wrist"
+    (root / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
+    (root / "data" / "chunk-000").mkdir(parents=True)
+    tables, frames, starts = [], [], [0]
+    for index, count in enumerate(lengths):
+        table = pyarrow.table(columns_of(index, count, starts[-1], fps))
+        pngs = [png(one) for one in frames_of(count, seed=index + 50)]
+        column = pyarrow.array([{"bytes": one, "path": f"frame-{k:06d}.png"} for k, one in enumerate(pngs)])
+        tables.append(table.append_column(still, column))
+        frames.append(frames_of(count, seed=index))
+        starts.append(starts[-1] + count)
+    with pyarrow.parquet.ParquetWriter(root / "data" / "chunk-000" / "file-000.parquet", tables[0].schema) as writer:
+        for table in tables if row_groups else [pyarrow.concat_tables(tables)]:
+            writer.write_table(table)
+    film(
+        root / "videos" / camera / "chunk-000" / "file-000.mp4",
+        np.concatenate(frames),
+        fps=fps,
+        codec=codec,
+        options={"g": "5"},
+    )
+    rows = [episode_row(index, starts, fps, camera) for index in range(len(lengths))]
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(rows), root / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    )
+    text = "task" if pandas else "__index_level_0__"
+    tasks = pyarrow.table({"task_index": [0, 1], text: list(TASKS)})
+    pyarrow.parquet.write_table(tasks, root / "meta" / "tasks.parquet")
+    info = info_of("v3.0", fps, {camera: "video", still: "image"}, len(lengths), **more)
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    return root
+
+
+def episode_row(index: int, starts: Sequence[int], fps: float, camera: str) -> dict[str, Any]:
+    first, last = starts[index], starts[index + 1]
+    return {
+        "episode_index": index,
+        "tasks": [TASKS[index % 2]],
+        "length": last - first,
+        "data/chunk_index": 0,
+        "data/file_index": 0,
+        "dataset_from_index": first,
+        "dataset_to_index": last,
+        f"videos/{camera}/chunk_index": 0,
+        f"videos/{camera}/file_index": 0,
+        f"videos/{camera}/from_timestamp": first / fps,
+        f"videos/{camera}/to_timestamp": last / fps,
+        "stats/action/mean": [0.0, 0.0],
+    }
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    target = BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()
+
+
+@pytest.fixture(scope="session")
+def lerobots() -> SimpleNamespace:
+    return SimpleNamespace(write_v2=write_v2, write_v3=write_v3, columns_of=columns_of, tasks=TASKS, png=png)
