@@ -149,6 +149,15 @@ class Objects:
             found[digest] = f"{place.pack}:{place.start}:{state.stamp}" if state else None
         return found
 
+    def sizes(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return how many bytes each object has; 0 for what is not here."""
+        states = self.home.stat_all([_name(digest) for digest in digests])
+        found = {}
+        for digest, state in zip(digests, states, strict=True):
+            place = self.packs.find(digest) if state is None else None
+            found[digest] = state.size_bytes if state else place.size if place else 0
+        return found
+
     def hash_again(self, digest: str) -> str:
         """Read an object where it lives and return the SHA-256 of what is there."""
         name, start = _name(digest), 0
