@@ -8,9 +8,8 @@ result names it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,7 @@ Stamps = NDArray[np.int64]
 _NOTHING: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """Which row of a stream answers each query.
 
     Attributes:
@@ -53,8 +51,7 @@ class Match:
     clock_map: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Aligned:
+class Aligned(NamedTuple):
     """Values at the queries, (Q, ...), zero where there are none; `valid`, `age_ns`, `clock_map` as in `Match`."""
 
     values: NDArray[Any]
@@ -252,7 +249,7 @@ def take(values: NDArray[Any], match: Match) -> NDArray[Any]:
     if not len(values):
         return np.zeros((len(match.row), *values.shape[1:]), values.dtype)
     found = values[match.row]
-    if len(match.row) and match.row.min() < 0:
+    if np.count_nonzero(match.valid) < len(match.row):
         found[match.row < 0] = 0
     return found
 
@@ -329,7 +326,7 @@ def _matched(
         return _none(len(query_ns), name)
     valid = row >= 0
     age_ns = query_ns - stamps[row]
-    if not valid.all():
+    if np.count_nonzero(valid) < len(valid):  # several times as quick as `all` where there are few
         age_ns[~valid] = 0
     if tolerance_ns is not None:
         valid = valid & (np.abs(age_ns) <= tolerance_ns)
