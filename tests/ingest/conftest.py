@@ -1,11 +1,11 @@
 """Made-up robots for the tests of ingest: a try with every kind of stream, and a whole day of tries."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.domain.streams import EpisodeLog, Event, Stream
 
 NOON_NS = 1_750_000_000_000_000_000
 
@@ -66,6 +66,104 @@ def make_robot_try(seed, length_s=20.0):
 def with_stream(log, name, **changed):
     """The same log with one stream's stamps or values in place of its own."""
     return replace(log, streams={**log.streams, name: replace(log.streams[name], **changed)})
+
+
+HOME = np.array([0.0, -1.2, 1.6, 0.0, 0.8, 0.0, 0.3])
+
+
+@dataclass(frozen=True)
+class Day:
+    """A long log and what really happened in it: (start_ns, end_ns, outcome that was said) of each try."""
+
+    log: EpisodeLog
+    truth: tuple[tuple[int, int, str], ...]
+
+
+class _Cell:
+    """Writes down what a made-up cell does: where the arm goes, what the gripper is told, what happens."""
+
+    def __init__(self, rng):
+        self.rng, self.knots, self.poses = rng, [0.0], [HOME]
+        self.events, self.widths, self.truth = [], [(0.0, 0.08)], []
+
+    def go(self, pose, length_s):
+        self.knots.append(self.knots[-1] + length_s)
+        self.poses.append(pose)
+
+    def stay(self, length_s):
+        self.go(self.poses[-1], length_s)
+
+    def about(self, least_s, most_s):
+        return self.knots[-1] + self.rng.uniform(least_s, most_s)
+
+    def one_try(self, number):
+        rng, start = self.rng, self.knots[-1]
+        self.events.append((self.about(-0.1, 0.1), "trial/start", str(number)))
+        self.widths.append((self.about(-0.1, 0.1), 0.04))
+        for _ in range(int(rng.integers(4, 12))):
+            self.go(HOME + rng.normal(0.0, 0.5, 7), rng.uniform(1.0, 4.0))
+            if rng.random() < 0.4:
+                self.widths.append((self.knots[-1], rng.choice([0.0, 0.03, 0.05])))
+                self.stay(rng.uniform(0.2, 2.5))
+        if rng.random() < 0.07:
+            self.stop(start)
+            return
+        self.go(HOME, rng.uniform(1.5, 3.0))
+        outcome, lost = "success" if rng.random() < 0.7 else "failure", rng.random() < 0.08
+        if not lost:
+            self.events.append((self.about(0.0, 0.2), "trial/end", outcome))
+        self.done(start, "" if lost else outcome)
+
+    def stop(self, start):
+        self.events.append((self.about(0.0, 0.1), "safety/estop", ""))
+        self.done(start, "aborted")
+        self.stay(self.rng.uniform(8.0, 40.0))
+        self.go(HOME, self.rng.uniform(3.0, 6.0))
+
+    def done(self, start, outcome):
+        self.widths.append((self.about(0.0, 0.2), 0.08))
+        self.truth.append((start, self.knots[-1], outcome))
+
+
+def make_day(seed, hours=8.0, tries=120, rate_hz=10.0):
+    """One day at a cell: tries from home to home, resets, e-stops with a jog home, lost end events, a clock step.
+
+    The gripper stands open (0.08 m) between tries by the rule of the cell. Pauses inside a try last up to 2.5 s. After
+    an e-stop the arm hangs for a while and is jogged home, which is no try. In the afternoon the clock steps by 45 s.
+    """
+    rng = np.random.default_rng(seed)
+    cell = _Cell(rng)
+    for number in range(tries):
+        cell.stay(rng.uniform(0.4, 1.2) * hours * 3600 / tries + (1200.0 if number == tries // 2 else 0.0))
+        cell.one_try(number)
+    cell.go(HOME, 60.0)
+    t_s = stamps(rng, cell.knots[-1], rate_hz)
+    at, places = np.array(cell.knots), np.array(cell.poses)
+    index = np.clip(np.searchsorted(at, t_s, side="right") - 1, 0, len(at) - 2)
+    share = np.clip((t_s - at[index]) / np.maximum(at[index + 1] - at[index], 1e-9), 0.0, 1.0)
+    eased = (10 * share**3 - 15 * share**4 + 6 * share**5)[:, None]
+    joints = places[index] + (places[index + 1] - places[index]) * eased + rng.normal(0.0, 3e-4, (len(t_s), 7))
+    changes, widths = np.array(sorted(cell.widths, key=lambda one: one[0])).T
+    width = widths[np.searchsorted(changes, t_s, side="right") - 1] + rng.normal(0.0, 5e-4, len(t_s))
+    step_at = cell.truth[3 * tries // 4][0] + 5.0
+
+    def stamp(seconds):
+        return NOON_NS + round((seconds + (45.0 if seconds >= step_at else 0.0)) * 1e9)
+
+    stamped = ns(t_s + np.where(t_s >= step_at, 45.0, 0.0))
+    streams = {
+        "/joint_states/position": Stream(stamped, joints, unit="rad"),
+        "/gripper/width": Stream(stamped.copy(), width[:, None], unit="m"),
+        "/wrench": Stream(stamped.copy(), rng.normal(0.0, 0.5, (len(t_s), 6)), unit="N"),
+    }
+    said = tuple(Event(stamp(s), name, detail) for s, name, detail in sorted(cell.events))
+    happened = tuple((stamp(start), stamp(end), outcome) for start, end, outcome in cell.truth)
+    return Day(EpisodeLog("day", streams, said), happened)
+
+
+@pytest.fixture(scope="session")
+def day():
+    return make_day(0)
 
 
 @pytest.fixture
