@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -28,6 +29,7 @@ FORGIVING = ("far_zarr",)
 """Programs whose child is used again after an error: their decoders check bounds and raise; HDF5 may be spoiled."""
 MOST_LOSSES_N = 3
 """After so many deaths over one file nothing more is asked about it."""
+PIPE_BYTES = 1 << 20
 MOST_HEAD_BYTES = 1 << 26
 SPOOL_BYTES = 1 << 28
 """Larger arrays come to lie in a nameless temporary file, which the kernel may write out when memory is short."""
@@ -47,6 +49,8 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        with contextlib.suppress(OSError, AttributeError):  # a larger pipe is faster; not every system has them
+            fcntl.fcntl(self.pipes[1].fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     @property
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:

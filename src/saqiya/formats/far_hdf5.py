@@ -56,6 +56,8 @@ class _Open:
         found: list[dict[str, Any]] = []
         item = self.file[question["name"]]
         _walk(item, "", found, {_address(item)}, MOST_DEPTH)
+        if self.file.userblock_size:  # offsets are then not the file's
+            found = [{key: value for key, value in entry.items() if key != "at"} for entry in found]
         yield {"sets": found}, None
 
     def array(self, question: Mapping[str, Any]) -> Iterator[Answer]:
@@ -172,7 +174,8 @@ def _described(item: Any, path: str) -> list[dict[str, Any]]:  # noqa: ANN401
     if item.is_virtual or item.external:
         return [{"name": path, "why": "its bytes lie in other files"}]
     if kind != "records":
-        return [entry]
+        offset = item.id.get_offset() if item.chunks is None and shape else None
+        return [entry if offset is None else entry | {"at": int(offset)}]
     made = []
     for name in item.dtype.names[:256]:
         kind, dtype = _sort(item.dtype[name])

@@ -72,11 +72,22 @@ class Hdf5Columns:
             return Column(path, kind, shape, dtype, lambda: self.far.ask("texts", **how)["texts"])
         if kind == "packets":
             return Column(path, kind, shape, dtype, lambda: self._blobs(shape, how))
-        if _may_be_pictures(shape, dtype) and (packets := self._padded(name, shape)) is not None:
-            return Column(path, "packets", shape, dtype, lambda: packets)
-        return Column(path, kind, shape, dtype, lambda: self._numbers(dtype, shape, how))
+        if _may_be_pictures(shape, dtype):
+            try:
+                packets = self._padded(name, shape)
+            except UnreadableLog as error:
+                return Column(path, "", shape, dtype, tuple, error.what)
+            if packets is not None:
+                return Column(path, "packets", shape, dtype, lambda: packets)
+        at = int(entry.get("at", -1))
+        return Column(path, kind, shape, dtype, lambda: self._numbers(dtype, shape, how, at))
 
-    def _numbers(self, dtype: np.dtype[Any], shape: tuple[int, ...], how: Mapping[str, str]) -> NDArray[Any]:
+    def _numbers(self, dtype: np.dtype[Any], shape: tuple[int, ...], how: Mapping[str, str], at: int) -> NDArray[Any]:
+        """Read an array: from its place in the file where it lies there in one piece, else through the library."""
+        size = _size(shape, dtype)
+        if at >= 0 and size > 0 and at + size <= self.file.stat().st_size:
+            whole: NDArray[Any] = np.ndarray(shape, dtype, self._map(), at)
+            return whole if size >= MAPPED_BYTES else whole.copy()
         values: NDArray[Any] | None = None
         if len(shape) > 1 and "field" not in how and _size(shape, dtype) >= MAPPED_BYTES:
             values = self._in_place(how["name"], dtype, shape)
