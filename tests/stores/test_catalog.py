@@ -186,6 +186,18 @@ def test_erased_bytes_are_refused_by_loaders_and_new_nouns(workspace, try_of):
         workspace.catalog.put(twin, key="twin")
 
 
+def test_when_a_prefix_began_is_found_whatever_letters_are_in_it(workspace):
+    born = {}
+    for name in ("b%/1", "a_/1", "a_/0", "ab/0", "b%/2"):
+        workspace.catalog.put(rejection(workspace), key=name)
+        born[name] = workspace.catalog.first_created_ns(name)
+    assert list(born.values()) == sorted(set(born.values()))
+    assert workspace.catalog.first_created_ns("a_/") == born["a_/1"] < born["a_/0"]
+    assert workspace.catalog.first_created_ns("b%") == born["b%/1"]
+    assert workspace.catalog.first_created_ns("") == born["b%/1"]
+    assert workspace.catalog.first_created_ns("c") is None
+
+
 def test_an_id_under_another_key_is_refused(workspace):
     noun = workspace.catalog.put(rejection(workspace), key="k")
     with pytest.raises(UsageError, match="taken"):

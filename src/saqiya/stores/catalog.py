@@ -249,6 +249,9 @@ class Catalog:
     def first_created_ns(self, prefix: str) -> int | None:
         """Return when the first noun was stored whose key begins with `prefix`, or None."""
         query = sa.select(sa.func.min(nouns.c.created_ns)).where(nouns.c.key.startswith(prefix, autoescape=True))
+        if self.database.is_sqlite and prefix:  # which answers a range of each kind from its index, but no LIKE
+            after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+            query = query.where(nouns.c.kind.in_(sorted(NOUNS)), nouns.c.key >= prefix, nouns.c.key < after)
         with self.database.reading() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else int(found)
