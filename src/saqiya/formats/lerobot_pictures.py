@@ -55,6 +55,7 @@ def _decoded(video: Video, first: int, last: int) -> Iterator[tuple[int, Any]]:
             if number is not None:
                 packet = av.Packet(video.packet(number))
                 packet.pts = packet.dts = int(video.track.rank[number])
+                packet.is_keyframe = bool(video.track.key[number])
             for frame in context.decode(packet):
                 if frame.pts is not None:
                     yield int(frame.pts), frame
@@ -174,7 +175,9 @@ def pixels_of(video: Video, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     context: Any = av.CodecContext.create("png", "r")
     try:
         for number in range(len(track.size)):
-            (frame,) = context.decode(av.Packet(video.packet(number)))
+            packet = av.Packet(video.packet(number))
+            packet.is_keyframe = True  # else FFmpeg's decoder adds the picture before
+            (frame,) = context.decode(packet)
             whole[number] = frame.to_ndarray(format=kind).reshape(shape[1:])
     except av.FFmpegError as error:
         raise ValueError(f"a picture cannot be decoded: {error}") from error
