@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from saqiya.domain.nouns import Alias, Episode, Policy, Recording, Rejection
-from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.domain.streams import EpisodeLog, Event, Stream
+from saqiya.errors import GuardRefusal
 from saqiya.formats.mcap import McapFormat
+from saqiya.ingest.cut_rules import rules_from
 from saqiya.loop.flywheel import Flywheel
 
 
@@ -50,7 +52,7 @@ def test_a_log_becomes_recording_episode_and_claim(wheel, logs):
     log(logs / "run.mcap", 1, outcome="success", task="carry", operator="op-1")
     (episode,) = wheel.ingest([logs]).episodes
     assert (episode.task, episode.operator, episode.steps) == ("carry", "op-1", 40)
-    assert counts(wheel) == {"episode": 1, "outcome_claim": 1, "recording": 1}
+    assert counts(wheel) == {"audit": 1, "episode": 1, "outcome_claim": 1, "recording": 1}
     recording = wheel.store.catalog.get(episode.recordings[0], Recording)
     assert recording.digest == recording.object
     assert recording.size_bytes == (logs / "run.mcap").stat().st_size
@@ -59,7 +61,7 @@ def test_a_log_becomes_recording_episode_and_claim(wheel, logs):
 def test_a_log_that_says_nothing_of_its_outcome_makes_no_claim(wheel, logs):
     log(logs / "run.mcap", 1)
     wheel.ingest([logs])
-    assert counts(wheel) == {"episode": 1, "recording": 1}
+    assert counts(wheel) == {"audit": 1, "episode": 1, "recording": 1}
 
 
 def test_bad_files_become_rejections_that_say_why_and_the_good_go_on(wheel, logs):
@@ -125,7 +127,7 @@ def test_the_same_bytes_under_another_name_are_one_recording(wheel, logs):
     raw = log(logs / "run.mcap", 1).read_bytes()
     (logs / "copy.mcap").write_bytes(raw)
     wheel.ingest([logs])
-    assert counts(wheel) == {"episode": 1, "recording": 1}
+    assert counts(wheel) == {"audit": 1, "episode": 1, "recording": 1}
 
 
 def test_a_linked_log_stays_where_it_lies_and_is_known_by_place_size_and_hash(wheel, logs):
@@ -162,3 +164,47 @@ def test_rejected_files_are_facts_that_stay(wheel, logs):
     (rejection,) = wheel.store.catalog.all(Rejection)
     assert rejection.name.endswith("empty.mcap")
     assert wheel.store.catalog.all(Episode) == []
+
+
+def test_a_try_with_a_hard_fault_comes_in_and_is_held_back(wheel, logs):
+    (read,) = McapFormat().read(log(logs / "good.mcap", 1))
+    broken = read.streams["action/executed"].values.copy()
+    broken[20:] = np.nan
+    streams = {**read.streams, "action/executed": Stream(read.streams["action/executed"].t_ns, broken)}
+    McapFormat().write(EpisodeLog("bad", streams), logs / "bad.mcap")
+    admitted = wheel.ingest([logs])
+    (held,) = [audit for audit in admitted.audits if audit.verdict == "quarantined"]
+    with pytest.raises(GuardRefusal, match="quarantine"):
+        wheel.data.version("all", [one.id for one in admitted.episodes])
+    wheel.data.release(held.episode, who="op-1", why="the end is not used")
+    assert len(wheel.data.version("all", [one.id for one in admitted.episodes]).entries) == 2
+
+
+def long_log(path, tries):
+    t_ns = np.arange(tries * 200, dtype=np.int64) * 50_000_000
+    phase = np.arange(len(t_ns)) % 200
+    moving = np.where(phase < 120, phase, 0)[:, None] * np.array([[0.01, 0.02]])
+    events = [
+        Event(int(t_ns[number * 200 + at]), name)
+        for number in range(tries)
+        for at, name in ((0, "task/start"), (120, "task/end"))
+    ]
+    noise = np.random.default_rng(3).normal(0, 1e-3, moving.shape)
+    streams = {"observation/q": Stream(t_ns, moving + noise), "action/executed": Stream(t_ns, moving + 2 * noise)}
+    McapFormat().write(EpisodeLog("day", streams, tuple(events)), path)
+    return path
+
+
+def test_a_long_log_is_cut_without_copying_a_byte_and_cut_again(wheel, logs):
+    (whole,) = wheel.ingest([long_log(logs / "day.mcap", 5)]).episodes
+    before = sorted(wheel.store.objects.digests())
+    rules = rules_from({"start": [{"event": "task/start"}], "end": [{"event": "task/end"}]})
+    first = wheel.data.keep_cut(whole, rules, wheel.data.cut(whole.id, rules)[2])
+    assert len(first.episodes) == 5
+    later = rules_from({"start": [{"event": "task/start"}], "limits": {"min_s": 1.0}})
+    second = wheel.data.keep_cut(whole, later, wheel.data.cut(whole.id, later)[2])
+    assert second.supersedes == first.id
+    assert sorted(wheel.store.objects.digests()) == before
+    piece = wheel.episode(first.episodes[1])
+    assert len(wheel.store.streams(piece)["action/executed"].t_ns) in (120, 121)
+    assert {event.name for event in piece.events} <= {"task/start", "task/end"}

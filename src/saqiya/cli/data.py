@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.cli.verbs import pairs_of
+from saqiya.domain.nouns import Audit
 from saqiya.domain.streams import JsonValue
+from saqiya.errors import UsageError
 from saqiya.ingest.stage import Keep
+from saqiya.loop.flywheel import Flywheel
 
 
 @app.command()
@@ -22,22 +28,120 @@ def ingest(
         Keep, typer.Option(help="The originals: copy all, copy only what holds pictures, or link in place.")
     ] = Keep.COPY,
     link: Annotated[bool, typer.Option("--link", help="The same as --keep link.")] = False,
+    rules: Annotated[Path | None, typer.Option(help="TOML with [topics], [units] and [audit].")] = None,
+    suggest: Annotated[bool, typer.Option("--suggest", help="Draft a mapping for tables; nothing comes in.")] = False,
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Take in logs of any known format; what cannot be used becomes a rejection that says why (exit code 1)."""
+    if suggest:
+        from saqiya.formats.suggest import suggest as draft
+
+        for path in paths:
+            sys.stdout.write(draft(path))
+        return
     with opened(where, quiet=as_json) as wheel:
-        admitted = wheel.data.ingest(paths, facts=pairs_of(fact or []), keep=Keep.LINK if link else keep)
+        said = _toml(rules) if rules else {}
+        admitted = wheel.data.ingest(paths, facts=pairs_of(fact or []), keep=Keep.LINK if link else keep, rules=said)
+        lacks = wheel.data.missing(admitted.audits)
     if as_json:
         emit(admitted)
     else:
+        held = [one for one in admitted.audits if one.verdict != "good"]
         say(
-            f"{len(admitted.episodes)} episodes, {len(admitted.aliases)} known already in another form, "
-            f"{len(admitted.rejections)} rejected, {admitted.ignored} files that are no logs."
+            f"{len(admitted.episodes)} episodes ({len(held)} in quarantine), {len(admitted.aliases)} known already in "
+            f"another form, {len(admitted.rejections)} rejected, {admitted.ignored} files that are no logs."
         )
         rows("Rejected", ("file", "why", "what to do"), [(r.name, r.reason, r.remedy) for r in admitted.rejections])
+        if held:
+            rows("In quarantine (saqiya audit)", ("episode", "why"), [(a.episode, _why(a)) for a in held])
+        for sentence in lacks:
+            say(sentence)
     if admitted.rejections:
         raise typer.Exit(NO)
+
+
+@app.command()
+def cut(
+    episode: Annotated[str, typer.Argument(help="A long log that came in as one episode.")],
+    rules: Annotated[Path | None, typer.Option(help="TOML; without it, rules that fit are suggested.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the cut; otherwise it is only shown.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw the timeline into a .png or .svg.")] = None,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Cut one long log into tries, shown on a timeline before it is kept; cutting again copies nothing."""
+    from saqiya.ingest.cut_rules import read_rules
+    from saqiya.ingest.timeline import timeline_picture, timeline_text
+
+    with opened(where, quiet=as_json) as wheel:
+        if rules is None:
+            _suggestions(wheel, episode, as_json=as_json)
+            return
+        read = read_rules(rules)
+        noun, log, cutting = wheel.data.cut(episode, read)
+        if picture is not None:
+            picture.write_bytes(timeline_picture(log, cutting, form=picture.suffix[1:]))
+        made = wheel.data.keep_cut(noun, read, cutting) if keep else None
+        if as_json:
+            emit(made or cutting.spans)
+            return
+        say(timeline_text(log, cutting))
+        say(f"Kept: {len(made.episodes)} episodes, {made.id}" if made else "Not kept. To keep it, add --keep.")
+
+
+def _suggestions(wheel: Flywheel, episode: str, *, as_json: bool) -> None:
+    from saqiya.ingest.cut_suggest import as_toml, suggest_rules
+
+    found = suggest_rules(wheel.store.log(wheel.episode(episode)))
+    if as_json:
+        emit([{"name": one.name, "why": one.why, "tries": one.tries, "rules": one.rules.as_json()} for one in found])
+        return
+    if not found:
+        say("No rule finds two tries in it. Name events or give a table of times: docs/long-logs.md.")
+    for one in found:
+        say(f"# {one.name}: {one.why}\n{as_toml(one.rules)}")
+
+
+@app.command()
+def audit(
+    episodes: Annotated[list[str] | None, typer.Argument(help="Default: all that are in quarantine.")] = None,
+    release: Annotated[str, typer.Option(help="Let them out of quarantine; say why.")] = "",
+    who: Annotated[str, typer.Option(help="Who says so.")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what was found when episodes came in, and let a person overrule it."""
+    with opened(where, quiet=as_json) as wheel:
+        if release:
+            if not who or not episodes:
+                raise UsageError("a release needs episodes and --who", remedy="Name the episodes and yourself.")
+            for ref in episodes:
+                wheel.data.release(ref, who=who, why=release)
+        found = wheel.data.audits(episodes or [])
+    if as_json:
+        emit(found)
+        return
+    for one in found:
+        say(f"{one.episode}: {one.verdict} ({one.version})")
+        rows("", ("check", "stream", "severity", "what"), [_cells(finding) for finding in one.findings])
+        for name, why in one.missing.items():
+            say(f"  missing: {name}, for {why}")
+
+
+def _cells(finding: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    return tuple(str(finding.get(name, "")) for name in ("check", "stream", "severity", "what"))
+
+
+def _why(audit: Audit) -> str:
+    return "; ".join(str(one.get("what", "")) for one in audit.findings if one.get("severity") == "fault")[:300]
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", subject=str(path), remedy="Give a TOML file.") from error
 
 
 @app.command()

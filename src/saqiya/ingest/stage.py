@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
@@ -17,18 +17,23 @@ from typing import Any
 
 from saqiya.domain.contracts import Format, Progress, Unread
 from saqiya.domain.ids import digest_of
-from saqiya.domain.media import Bytes, Track
-from saqiya.domain.nouns import Alias, Episode, MediaInfo, Noun, Policy, Recording, Rejection
-from saqiya.domain.streams import EpisodeLog
-from saqiya.errors import InvalidEpisode, UnknownId
+from saqiya.domain.media import Bytes, Track, Video
+from saqiya.domain.nouns import Alias, Audit, Cut, CutSpan, Episode, MediaInfo, Noun, Policy, Recording, Rejection
+from saqiya.domain.streams import EpisodeLog, JsonValue, Span
+from saqiya.errors import InputError, InvalidEpisode, UnknownId
 from saqiya.formats.open import Ignored, read_logs
+from saqiya.ingest.audit import Audited, audit
+from saqiya.ingest.cut import Cutting
+from saqiya.ingest.cut_rules import CutRules
 from saqiya.ingest.describe import claim_of, episode_of, media_of, policy_name
+from saqiya.ingest.findings import DEFAULT_RULES
 from saqiya.ingest.originals import hash_file, recording_of
-from saqiya.ingest.prints import TwinIndex, prints_of, same_try
+from saqiya.ingest.prints import TwinIndex, same_try
+from saqiya.ingest.remap import Renaming, remap
 from saqiya.stores import streams as codec
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["Admitted", "Keep", "admit", "run"]
+__all__ = ["Admitted", "Keep", "Manner", "admit", "cut_episode", "run"]
 
 _BATCH_N = 64
 _BATCH_BYTES = 64 << 20
@@ -43,6 +48,23 @@ class Keep(StrEnum):
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How logs are taken in.
+
+    Attributes:
+        keep: what happens to the originals.
+        facts: what the user says of all of them (task, embodiment, policy ...); what a log says itself wins.
+        renaming: names and units that streams get.
+        rules: which finding of the audit rejects, quarantines or only warns.
+    """
+
+    keep: Keep = Keep.COPY
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    renaming: Renaming = field(default_factory=Renaming)
+    rules: Mapping[str, str] = field(default_factory=lambda: DEFAULT_RULES)
+
+
+@dataclass(frozen=True)
 class Admitted:
     """What came of a batch of files; nothing that came in is missing here."""
 
@@ -50,18 +72,20 @@ class Admitted:
     aliases: tuple[Alias, ...]
     rejections: tuple[Rejection, ...]
     ignored: int
+    audits: tuple[Audit, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Parcel:
-    """One try on its way in: its key, what it says, and its bytes, which are stored before its row is."""
+    """One try on its way in: its row as far as it is known before its bytes are stored, and the bytes."""
 
     key: str
-    log: EpisodeLog
+    episode: Episode
+    facts: Mapping[str, Any]
     recording: Recording
     recording_key: str
     streams: bytes
-    media: tuple[MediaInfo, ...]
+    audited: Audited | None = None
 
 
 def admit(
@@ -79,6 +103,7 @@ def admit(
         UnreadableLog, InvalidEpisode: a recording of our own is damaged: a fault, not input to be sorted out.
     """
     parcels, raws = [], []
+    policies = _Policies(store)
     for path, key in files:
         raw = path.read_bytes()
         for log in reader.read(path):
@@ -93,41 +118,122 @@ def admit(
                 size_bytes=len(raw),
                 object=digest,
             )
-            encoded = codec.encode(log.streams)
-            parcels.append(_Parcel(key, log, recording, digest, encoded, ()))
+            episode = _describe(store, log, log.span, recording, policies=policies)
+            parcels.append(_Parcel(key, episode, log.metadata, recording, digest, codec.encode(log.streams)))
             raws.append(raw)
-    return _commit(store, parcels, clock, raws=raws)
+    return _commit(store, parcels, clock, raws=raws)[0]
 
 
 def run(
     store: Workspace,
     paths: Iterable[Path],
     formats: Sequence[Format],
+    manner: Manner,
     *,
-    facts: Mapping[str, Any],
-    keep: Keep,
     clock: Callable[[], int],
     progress: Progress,
 ) -> Admitted:
     """Take in files and folders of any known format; the same try in two formats is one episode with an alias.
 
+    Every try is audited: what the rules reject becomes a rejection, what they quarantine comes in and is held back.
+
     Args:
         store: the workspace.
         paths: files or folders; folders are walked.
         formats: which formats may read them.
-        facts: what the user says of all of them (task, embodiment, policy ...); what a log says itself wins.
-        keep: what happens to the originals.
+        manner: what is said of them, and how they are kept, named and judged.
         clock: stamps the outcome claims.
         progress: called with the number of tries that are done, of how many is not known before the end.
     """
-    batch = _Batch(store, keep, clock, facts)
+    batch = _Batch(store, manner, clock)
     for (path, reader), items in groupby(read_logs(paths, formats), key=itemgetter(0, 1)):
-        with contextlib.closing(_Original(store, path, reader, keep)) as original:
+        with contextlib.closing(_Original(store, path, reader, manner.keep)) as original:
             for _, _, item in items:
                 batch.take(original, item)
                 progress(f"ingest {path.name}", batch.taken, 0)
             batch.flush()
-    return Admitted(tuple(batch.episodes), tuple(batch.aliases), tuple(batch.rejections), batch.ignored)
+    return batch.admitted()
+
+
+def cut_episode(
+    store: Workspace, episode: Episode, rules: CutRules, cutting: Cutting, *, clock: Callable[[], int]
+) -> Cut:
+    """Keep a cut: the tries become episodes that read the same bytes, and the log they were cut from steps back.
+
+    A cut is a claim. The first one supersedes the claim that the whole log is one try; each later one the one before.
+
+    Args:
+        store: the workspace.
+        episode: the whole log as it came in.
+        rules: what cut it.
+        cutting: what they made of it.
+        clock: stamps the outcome claims.
+
+    Raises:
+        InvalidEpisode: a try holds no sample.
+    """
+    own = store.catalog.key_of(episode.id)
+    known = [one for one in store.catalog.referring(episode.recordings[0], Cut) if _is_cut_of(store, one, own)]
+    whole, policies = store.log(episode), _Policies(store)
+    if not known:
+        said = CutSpan(episode.start_ns, episode.end_ns, "the log as it came in")
+        first = Cut(
+            id=store.catalog.new_id("cut"),
+            recording=episode.recordings[0],
+            rules={},
+            spans=(said,),
+            episodes=(episode.id,),
+        )
+        known = [store.catalog.put(first, key=f"{own}/cut/0")]
+    number = len(known)
+    recording = store.catalog.get(episode.recordings[0], Recording)
+    rows: list[tuple[Noun, str]] = []
+    made = []
+    for place, (span, facts) in enumerate(zip(cutting.spans, cutting.facts, strict=True)):
+        key = f"{own}/cut/{number}/{place}"
+        log = _piece(whole, span, {**facts, **({"outcome": span.outcome} if span.outcome else {})}, key)
+        piece = _describe(store, log, Span(span.start_ns, span.end_ns), recording, like=episode, policies=policies)
+        made.append(piece)
+        rows += [
+            (piece, key),
+            (_held(audit(log, now_ns=clock())).as_noun(store.catalog.new_id("audit"), piece.id), f"{key}/audit"),
+        ]
+        claim = claim_of(store.catalog.new_id, piece.id, {"outcome": span.outcome, "site": episode.site}, clock())
+        if claim is not None:
+            rows.append((claim, f"{key}/cut"))
+    cut = Cut(
+        id=store.catalog.new_id("cut"),
+        recording=episode.recordings[0],
+        rules=rules.as_json(),
+        spans=cutting.spans,
+        episodes=tuple(one.id for one in made),
+        supersedes=known[-1].id,
+    )
+    stored = store.catalog.put_all([*rows, (cut, f"{own}/cut/{number}")])
+    return next(one for one in stored if isinstance(one, Cut))
+
+
+def _is_cut_of(store: Workspace, cut: Cut, key: str) -> bool:
+    return store.catalog.key_of(cut.id).rpartition("/")[0] == f"{key}/cut"
+
+
+def _held(audited: Audited) -> Audited:
+    """Keep what the audit would reject, under quarantine: a cut names every try that it found."""
+    if audited.judgement.verdict != "rejected":
+        return audited
+    return replace(audited, judgement=replace(audited.judgement, verdict="quarantined"))
+
+
+def _piece(whole: EpisodeLog, span: CutSpan, facts: Mapping[str, Any], key: str) -> EpisodeLog:
+    start, end = span.start_ns, span.end_ns
+    videos = {name: Video(one.track.between(start, end), one.data, one.file) for name, one in whole.videos.items()}
+    return EpisodeLog(
+        f"{whole.key}/{key.rpartition('/')[2]}",
+        codec.Cropped(whole.streams, start, end),
+        tuple(event for event in whole.events if start <= event.t_ns < end),
+        {**whole.metadata, **facts},
+        videos,
+    )
 
 
 class _Original:
@@ -187,10 +293,10 @@ class _Batch:
     """Tries that wait for their transaction, and what became of those before."""
 
     store: Workspace
-    keep: Keep
+    manner: Manner
     clock: Callable[[], int]
-    facts: Mapping[str, Any]
     episodes: list[Episode] = field(default_factory=list)
+    audits: list[Audit] = field(default_factory=list)
     aliases: list[Alias] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     ignored: int = 0
@@ -198,8 +304,17 @@ class _Batch:
     waiting: list[_Parcel] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Learn which tries are here already."""
+        """Learn which tries are here already, and what the newest policy reads."""
         self.known = TwinIndex((episode.id, episode.prints) for episode in self.store.catalog.all(Episode))
+        self.policies = _Policies(self.store)
+        newest = self.store.catalog.last(Policy)
+        self.spec = newest.spec if newest else None
+
+    def admitted(self) -> Admitted:
+        """Return what became of everything."""
+        return Admitted(
+            tuple(self.episodes), tuple(self.aliases), tuple(self.rejections), self.ignored, tuple(self.audits)
+        )
 
     def take(self, original: _Original, item: EpisodeLog | Unread | Ignored) -> None:
         """Take one try, or note why there is none."""
@@ -209,10 +324,11 @@ class _Batch:
         elif isinstance(item, Unread):
             self._reject(original, item)
         else:
-            log = EpisodeLog(item.key, item.streams, item.events, {**self.facts, **item.metadata}, item.videos)
             try:
-                self._take(original, log)
-            except InvalidEpisode as error:
+                log, notes = remap(item, self.manner.renaming)
+                said: dict[str, JsonValue] = {"renaming": list(notes)} if notes else {}
+                self._take(original, replace(log, metadata={**self.manner.facts, **log.metadata, **said}))
+            except InputError as error:
                 self._reject(original, Unread(item.key, error.what, error.remedy or "Record again."))
 
     def _take(self, original: _Original, log: EpisodeLog) -> None:
@@ -222,39 +338,37 @@ class _Batch:
         if isinstance(known, Episode):
             self.episodes.append(known)
             return
-        prints = prints_of(log.streams)
-        if any(same_try(prints_of(one.log.streams), prints) for one in self.waiting if prints):
+        audited = audit(log, rules=self.manner.rules, spec=self.spec, now_ns=self.clock())
+        if audited.judgement.verdict == "rejected":
+            why = "; ".join(one.what for one in audited.judgement.because[:3])
+            raise InvalidEpisode(
+                why, remedy="Record again, or give the check another rule ([audit], see docs/audit.md)."
+            )
+        cameras, media = _cameras(original, log)
+        episode = _describe(self.store, log, log.span, recording, media=media, policies=self.policies)
+        if any(same_try(one.episode.prints, episode.prints) for one in self.waiting if episode.prints):
             self.flush()
-        twin = self.known.find(prints)
+        twin = self.known.find(episode.prints)
         if twin is not None:
-            self._alias(twin, log, recording, digest, key)
+            self._alias(twin, log.key, recording, digest, key)
             return
-        _ = log.span  # a try without a sample is refused before anything of it is written
-        media: list[MediaInfo] = []
-        cameras: dict[str, tuple[Track, str]] = {}
-        for name, video in log.videos.items():
-            held, ours = original.camera(video.data, video.file)
-            media.append(media_of(name, video.track, digest=held, ours=ours))
-            cameras[name] = (video.track, held)
-        parcel = _Parcel(key, log, recording, digest, codec.encode(log.streams, cameras), tuple(media))
-        _describe(self.store, parcel, "0" * 64, {})  # what the catalog would refuse is refused here, alone
-        self.waiting.append(parcel)
+        encoded = codec.encode(log.streams, cameras)
+        self.waiting.append(_Parcel(key, episode, log.metadata, recording, digest, encoded, audited))
         if len(self.waiting) >= _BATCH_N or sum(len(one.streams) for one in self.waiting) >= _BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Store what waits."""
-        made = _commit(self.store, self.waiting, self.clock) if self.waiting else []
+        made, audits = _commit(self.store, self.waiting, self.clock) if self.waiting else ([], [])
         self.waiting = []
         self.episodes += made
+        self.audits += audits
         for episode in made:
             self.known.add(episode.id, episode.prints)
 
-    def _alias(self, twin: str, log: EpisodeLog, recording: Recording, digest: str, key: str) -> None:
+    def _alias(self, twin: str, name: str, recording: Recording, digest: str, key: str) -> None:
         stored = self.store.catalog.put(recording, key=digest)
-        alias = Alias(
-            id=self.store.catalog.new_id("alias"), episode=twin, recording=stored.id, key_in_recording=log.key
-        )
+        alias = Alias(id=self.store.catalog.new_id("alias"), episode=twin, recording=stored.id, key_in_recording=name)
         self.aliases.append(self.store.catalog.put(alias, key=key))
 
     def _reject(self, original: _Original, unread: Unread) -> None:
@@ -269,40 +383,83 @@ class _Batch:
         self.rejections.append(self.store.catalog.put(rejection, key=f"{digest}/{path.name}/{unread.key}"))
 
 
+def _cameras(original: _Original, log: EpisodeLog) -> tuple[dict[str, tuple[Track, str]], tuple[MediaInfo, ...]]:
+    """Store or link what holds a try's pictures."""
+    media: list[MediaInfo] = []
+    tracks: dict[str, tuple[Track, str]] = {}
+    for name, video in log.videos.items():
+        held, ours = original.camera(video.data, video.file)
+        media.append(media_of(name, video.track, digest=held, ours=ours))
+        tracks[name] = (video.track, held)
+    return tracks, tuple(media)
+
+
 def _commit(
     store: Workspace, parcels: Sequence[_Parcel], clock: Callable[[], int], *, raws: Sequence[bytes] = ()
-) -> list[Episode]:
+) -> tuple[list[Episode], list[Audit]]:
     digests = store.objects.put_many([*(parcel.streams for parcel in parcels), *raws])
-    rows: list[tuple[Noun, str]] = []
-    policies = _policies(store, {policy_name(parcel.log.metadata) for parcel in parcels})
+    rows: dict[tuple[str, str], Noun] = {}
     for parcel, streams in zip(parcels, digests[: len(parcels)], strict=True):
-        episode = _describe(store, parcel, streams, policies)
-        claim = claim_of(store.catalog.new_id, episode.id, parcel.log.metadata, clock())
-        rows += [(parcel.recording, parcel.recording_key), (episode, parcel.key)]
+        episode = replace(parcel.episode, streams=streams)
+        rows["recording", parcel.recording_key] = parcel.recording
+        rows["episode", parcel.key] = episode
+        claim = claim_of(store.catalog.new_id, episode.id, parcel.facts, clock())
         if claim is not None:
-            rows.append((claim, f"{parcel.key}/log"))
-    unique = {(type(noun), key): (noun, key) for noun, key in rows}
-    return [noun for noun in store.catalog.put_all(list(unique.values())) if isinstance(noun, Episode)]
+            rows["claim", f"{parcel.key}/log"] = claim
+        if parcel.audited is not None:
+            rows["audit", f"{parcel.key}/audit"] = parcel.audited.as_noun(store.catalog.new_id("audit"), episode.id)
+            for one in parcel.audited.estimates:
+                made = one.as_map(store.catalog.new_id("clock_map"), parcel.recording.id)
+                rows["clock_map", f"{parcel.key}/clock/{one.source}"] = made
+    stored = store.catalog.put_all([(noun, key) for (_, key), noun in rows.items()])
+    return [one for one in stored if isinstance(one, Episode)], [one for one in stored if isinstance(one, Audit)]
 
 
-def _describe(store: Workspace, parcel: _Parcel, streams: str, policies: Mapping[str, Policy]) -> Episode:
+def _describe(
+    store: Workspace,
+    log: EpisodeLog,
+    span: Span,
+    recording: Recording,
+    *,
+    policies: _Policies,
+    media: tuple[MediaInfo, ...] = (),
+    like: Episode | None = None,
+) -> Episode:
+    """Return a try's row; its streams object is `like`'s, or is filled in when it is stored."""
+    if like is not None:
+        held = {one.name: one for one in like.media}
+        media = tuple(
+            media_of(name, video.track, digest=held[name].digest, ours=held[name].object is not None)
+            for name, video in log.videos.items()
+        )
     return episode_of(
-        parcel.log,
-        parcel.log.span,
+        log,
+        span,
         id=store.catalog.new_id("episode"),
-        recording=parcel.recording.id,
-        streams=streams,
-        media=parcel.media,
-        policy=policies.get(policy_name(parcel.log.metadata)),
+        recording=recording.id,
+        streams=like.streams if like is not None else "0" * 64,
+        media=media,
+        policy=policies.find(policy_name(log.metadata)),
     )
 
 
-def _policies(store: Workspace, names: set[str]) -> dict[str, Policy]:
-    """Find the policies that logs name, by whole id or key; a name that is not registered stays a name."""
-    found = store.catalog.by_keys(Policy, sorted(names - {""}))
-    for name in names - {""} - set(found):
+class _Policies:
+    """Finds the policies that logs name, by whole id or key; a name that is not registered stays a name."""
+
+    def __init__(self, store: Workspace) -> None:
+        self._catalog = store.catalog
+        self._found: dict[str, Policy | None] = {"": None}
+
+    def find(self, name: str) -> Policy | None:
+        """Return the policy of a name, None where none is registered."""
+        if name not in self._found:
+            by_key = self._catalog.by_key(Policy, name)
+            self._found[name] = by_key if isinstance(by_key, Policy) else self._by_id(name)
+        return self._found[name]
+
+    def _by_id(self, name: str) -> Policy | None:
         with contextlib.suppress(UnknownId):
-            policy = store.catalog.get(name, Policy)
+            policy = self._catalog.get(name, Policy)
             if policy.id == name:  # `get` also takes a part of an id, which a name in a log may be by chance
-                found[name] = policy
-    return found
+                return policy
+        return None

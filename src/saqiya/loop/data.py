@@ -11,10 +11,15 @@ from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Progress, Shipped
 from saqiya.domain.ids import Clock
-from saqiya.domain.nouns import DatasetVersion, Episode, Export, Lineage, Policy
-from saqiya.domain.streams import JsonValue
+from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy
+from saqiya.domain.streams import EpisodeLog, JsonValue
 from saqiya.errors import UsageError
 from saqiya.ingest import stage as ingest
+from saqiya.ingest.cut import Cutting, cut
+from saqiya.ingest.cut_rules import CutRules
+from saqiya.ingest.findings import rules_of
+from saqiya.ingest.remap import renaming_from
+from saqiya.ingest.sufficiency import missing_by_site
 from saqiya.mix import stage as mix
 from saqiya.stores.workspace import Workspace
 from saqiya.train.stage import examine
@@ -32,7 +37,12 @@ class Data:
         self.store, self.clock, self.progress = store, clock, progress
 
     def ingest(
-        self, paths: Iterable[str | Path], *, facts: Mapping[str, Any] | None = None, keep: str = "copy"
+        self,
+        paths: Iterable[str | Path],
+        *,
+        facts: Mapping[str, Any] | None = None,
+        keep: str = "copy",
+        rules: Mapping[str, Any] | None = None,
     ) -> ingest.Admitted:
         """Take in log files or folders of any known format; the same try in two formats becomes one episode.
 
@@ -40,17 +50,53 @@ class Data:
             paths: files or folders; folders are walked.
             facts: said of all of them (task, policy ...); what a log says itself wins.
             keep: what happens to the originals: "copy", "cameras" (only what holds pictures is copied) or "link".
+            rules: "topics" and "units" (names that streams get), and "audit" (what a finding does).
+
+        Raises:
+            InvalidMapping, UsageError: a rule is wrong; nothing was taken in.
         """
+        said = dict(rules or {})
+        checks = rules_of(said.pop("audit", {}))
+        manner = ingest.Manner(ingest.Keep(keep), facts or {}, renaming_from(said), checks)
         formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
-        return ingest.run(
-            self.store,
-            [Path(one) for one in paths],
-            formats,
-            facts=facts or {},
-            keep=ingest.Keep(keep),
-            clock=self.clock,
-            progress=self.progress,
+        files = [Path(one) for one in paths]
+        return ingest.run(self.store, files, formats, manner, clock=self.clock, progress=self.progress)
+
+    def cut(self, episode: str, rules: CutRules) -> tuple[Episode, EpisodeLog, Cutting]:
+        """Try cutting rules on a log that came in as one episode; nothing is stored.
+
+        Raises:
+            InvalidMapping: a rule names what the log does not have.
+        """
+        noun = self.store.catalog.get(episode, Episode)
+        log = self.store.log(noun)
+        return noun, log, cut(log, rules)
+
+    def keep_cut(self, episode: Episode, rules: CutRules, cutting: Cutting) -> Cut:
+        """Keep a cut: its tries become episodes that read the same bytes; an earlier cut steps back."""
+        return ingest.cut_episode(self.store, episode, rules, cutting, clock=self.clock)
+
+    def release(self, episode: str, *, who: str, why: str) -> Audit:
+        """Let an episode out of quarantine, on a person's word; what the audit found stays on record."""
+        noun = self.store.catalog.get(episode, Episode)
+        said: dict[str, JsonValue] = {"check": "person", "stream": "", "severity": "note", "what": f"{who}: {why}"}
+        made = Audit(
+            id=self.store.catalog.new_id("audit"), episode=noun.id, version="person", verdict="good", findings=(said,)
         )
+        return self.store.catalog.put(made, key=f"{self.store.catalog.key_of(noun.id)}/audit/{made.id}")
+
+    def audits(self, episodes: Sequence[str]) -> list[Audit]:
+        """Return the newest audit of episodes; of those in quarantine, when none is named."""
+        newest = {one.episode: one for one in self.store.catalog.all(Audit)}
+        if not episodes:
+            return [one for one in newest.values() if one.verdict != "good"]
+        ids = [self.store.catalog.get(one, Episode).id for one in episodes]
+        return [newest[one] for one in ids if one in newest]
+
+    def missing(self, audits: Sequence[Audit]) -> tuple[str, ...]:
+        """Say for each site what its tries lack for a diagnosis or a retraining."""
+        sites = [(self.store.catalog.get(one.episode, Episode).site, one.missing) for one in audits]
+        return missing_by_site(sites)
 
     def register(
         self, name: str, *, file: str | Path | None = None, declared: Mapping[str, str] | None = None

@@ -49,7 +49,8 @@ def run(
         Leakage: an episode began at an evaluation start.
         GuardRefusal: there is nothing to learn from.
     """
-    accepted = [one for one in corrections if one.accepted]
+    held = _quarantined(store)
+    accepted = [one for one in corrections if one.accepted and one.episode not in held]
     if not accepted:
         raise GuardRefusal("there is no accepted correction to mix", subject=key, remedy="Collect corrections first.")
     before = {entry.episode for entry in parent.entries} if parent else set()
@@ -93,7 +94,7 @@ def select(
         UsageError: the key is taken by a version with other contents.
     """
     chosen = {one.id: one for one in episodes}
-    held = sorted({audit.episode for audit in store.catalog.all(Audit) if audit.verdict != "good"} & set(chosen))
+    held = sorted(_quarantined(store) & set(chosen))
     if not chosen or held:
         what = f"{len(held)} of {len(chosen)} episodes are in quarantine" if held else "no episode was chosen"
         raise GuardRefusal(what, subject=held[0] if held else key, remedy="See saqiya audit, and choose without them.")
@@ -113,6 +114,12 @@ def select(
             "a dataset version of this name holds something else", subject=key, remedy="Take another name."
         )
     return stored
+
+
+def _quarantined(store: Workspace) -> set[str]:
+    """Return the episodes whose newest audit holds them back."""
+    newest = {audit.episode: audit.verdict for audit in store.catalog.all(Audit)}
+    return {episode for episode, verdict in newest.items() if verdict != "good"}
 
 
 def _lessons(store: Workspace, correction: Correction, episode: Episode, *, known: bool) -> Lessons:
