@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from saqiya.errors import UnreadableLog
 
-__all__ = ["ISO", "TIME_UNITS_NS", "Cells", "Reading", "read_blocks", "read_cells", "text_lines"]
+__all__ = [
+    "DELIMITERS",
+    "ISO",
+    "TIME_UNITS_NS",
+    "Cells",
+    "Reading",
+    "numbers_of",
+    "read_blocks",
+    "read_cells",
+    "split_row",
+    "table_of",
+]
 
 MOST_BYTES = 1 << 29
 """A larger text is refused: it would need several times that in memory."""
@@ -187,8 +198,8 @@ def read_cells(path: Path, how: Reading) -> Cells:
         from saqiya.formats import cells_binary
 
         return cells_binary.read(path, how)
-    lines, names = text_lines(path, how)
-    return _table(lines, names, how)
+    lines, names = _lines(path, how)
+    return table_of(lines, names, how)
 
 
 def read_blocks(path: Path, how: Reading) -> list[tuple[str, Cells]]:
@@ -202,17 +213,17 @@ def read_blocks(path: Path, how: Reading) -> list[tuple[str, Cells]]:
     label, block = "", list[str]()
     for line in [*text.splitlines()[how.skip_rows :], ""]:
         if line.strip():
-            wordy = not block and _numbers_of(_split(line, how)) is None
+            wordy = not block and numbers_of(split_row(line, how)) is None
             label, block = (line.strip(), block) if wordy else (label, [*block, line])
         elif block:
-            found.append((label, _table(block, (), how)))
+            found.append((label, table_of(block, (), how)))
             label, block = "", []
     if not found:
         raise UnreadableLog("has no row of numbers")
     return found
 
 
-def text_lines(path: Path, how: Reading) -> tuple[list[str], tuple[str, ...]]:
+def _lines(path: Path, how: Reading) -> tuple[list[str], tuple[str, ...]]:
     """Return the lines of a text that count, and its column names where it has them; `#` begins a comment.
 
     Raises:
@@ -224,7 +235,7 @@ def text_lines(path: Path, how: Reading) -> tuple[list[str], tuple[str, ...]]:
         raise UnreadableLog("has no rows")
     if not how.header:
         return rows, ()
-    return rows[1:], tuple(name.strip().strip("\"'") for name in _trimmed(_split(rows[0], how)))
+    return rows[1:], tuple(name.strip().strip("\"'") for name in _trimmed(split_row(rows[0], how)))
 
 
 def _text(path: Path) -> str:
@@ -240,7 +251,12 @@ def _text(path: Path) -> str:
         return data.decode("latin-1")
 
 
-def _split(row: str, how: Reading) -> list[str]:
+def split_row(row: str, how: Reading) -> list[str]:
+    """Return the cells of a text row.
+
+    Raises:
+        UnreadableLog: it is no row.
+    """
     delimiter = DELIMITERS[how.separator]
     if delimiter is None:
         return row.split()
@@ -250,7 +266,12 @@ def _split(row: str, how: Reading) -> list[str]:
         raise UnreadableLog(f"has a row that is none ({error})") from error
 
 
-def _table(lines: list[str], names: tuple[str, ...], how: Reading) -> Cells:
+def table_of(lines: list[str], names: tuple[str, ...], how: Reading) -> Cells:
+    """Return the table that lines of text are.
+
+    Raises:
+        UnreadableLog: none of them is a row of numbers.
+    """
     plain = [line.replace(",", ".") for line in lines] if how.decimal == "," and how.separator != "comma" else lines
     try:
         values = np.loadtxt(plain, delimiter=DELIMITERS[how.separator], ndmin=2, comments=None) if plain else None
@@ -260,17 +281,17 @@ def _table(lines: list[str], names: tuple[str, ...], how: Reading) -> Cells:
         raise UnreadableLog(f"has {len(names)} column names for {values.shape[1]} columns")
     if values is not None and values.size:
         return Cells(values, names, _gaps(values), rows=_Split(lines, how))
-    rows = [_trimmed(_split(line, how)) for line in plain]
+    rows = [_trimmed(split_row(line, how)) for line in plain]
     widths = [len(row) for row in rows if row]
     if not widths:
         raise UnreadableLog("has no row of numbers")
-    numeric = [len(row) for row in rows if row and _numbers_of(row) is not None]
+    numeric = [len(row) for row in rows if row and numbers_of(row) is not None]
     usual = len(names) or max(set(numeric or widths), key=(numeric or widths).count)
     kept = [row for row in rows if len(row) == usual]
     wordy = {number for number in range(usual) if _is_wordy([row[number] for row in kept])}
     good, parsed = [], []
     for row in kept:
-        numbers = _numbers_of(["" if number in wordy else cell for number, cell in enumerate(row)])
+        numbers = numbers_of(["" if number in wordy else cell for number, cell in enumerate(row)])
         if numbers is not None:
             good.append(row)
             parsed.append(numbers)
@@ -294,8 +315,8 @@ class _Split(Sequence[Sequence[str]]):
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an index or a slice
         if isinstance(index, slice):
-            return [_split(line, self._how) for line in self._lines[index]]
-        return _split(self._lines[index], self._how)
+            return [split_row(line, self._how) for line in self._lines[index]]
+        return split_row(self._lines[index], self._how)
 
 
 def _trimmed(cells: list[str]) -> list[str]:
@@ -304,7 +325,7 @@ def _trimmed(cells: list[str]) -> list[str]:
     return cells
 
 
-def _numbers_of(cells: Sequence[str]) -> list[float] | None:
+def numbers_of(cells: Sequence[str]) -> list[float] | None:
     """Give the numbers of a row, NaN for an empty cell; None where a cell is a word."""
     try:
         return [float(cell) if cell.strip() else float("nan") for cell in cells]
@@ -315,7 +336,7 @@ def _numbers_of(cells: Sequence[str]) -> list[float] | None:
 def _is_wordy(cells: Sequence[str]) -> bool:
     """Say whether more than half of the cells that hold anything hold words."""
     filled = [cell for cell in cells if cell.strip()]
-    return sum(_numbers_of([cell]) is None for cell in filled) * 2 > len(filled)
+    return sum(numbers_of([cell]) is None for cell in filled) * 2 > len(filled)
 
 
 def _gaps(values: NDArray[Any]) -> tuple[str, ...]:
