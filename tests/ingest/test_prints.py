@@ -9,7 +9,7 @@ from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.formats.hdf5 import Hdf5Format
 from saqiya.formats.mcap import McapFormat
 from saqiya.formats.table import TableFormat
-from saqiya.ingest.prints import group_same, prints_of, same_try
+from saqiya.ingest.prints import TwinIndex, group_same, prints_of, same_try
 
 
 def rollout(seed: int, *, actions: int | None = None, rows: int = 40) -> dict[str, Stream]:
@@ -68,3 +68,21 @@ def test_one_rollout_in_three_formats_is_one_try(tmp_path: Path) -> None:
     ]
     prints = [prints_of(next(iter(reader.read(tmp_path / name))).streams) for reader, name in readers]
     assert group_same([*prints, prints_of(rollout(5))]) == (0, 0, 0, 3)
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4), max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_looking_up_finds_what_comparing_all_finds(prints: list[list[str]]) -> None:
+    index = TwinIndex()
+    for number, own in enumerate(prints):
+        slow = next((other for other in range(number) if same_try(prints[other], own)), None)
+        assert index.find(own) == (None if slow is None else str(slow))
+        index.add(str(number), own)
+    assert len(index) == len(prints)
+
+
+def test_a_hundred_thousand_episodes_are_not_compared_one_by_one() -> None:
+    known = [(f"episode-{n}", [f"{n}-{k}" for k in range(4)]) for n in range(100_000)]
+    index = TwinIndex(known)
+    assert [index.find(own) for _, own in known[::1000]] == [own for own, _ in known[::1000]]
+    assert index.find(["5-0", "6-1", "none", "neither"]) is None

@@ -23,6 +23,8 @@ __all__ = ["ClockFit", "Jump", "find_jumps", "fit_clock"]
 
 MOST_POINTS_N = 200_000
 """A longer log is thinned to the least difference of equal groups: the envelope stays as it is."""
+FINEST_NS = 1_000.0
+"""No map is claimed to be better than a microsecond: loggers stamp no finer."""
 FOLDS_N = 5
 FEW_N = 200
 """Below this many messages the law of the delays cannot be told."""
@@ -110,14 +112,20 @@ def _line(x: Vector, y: Vector) -> tuple[float, float]:
     """Return slope and level of the line below all points, but for a few that lie far below the rest."""
     if x.size < 4 or x[-1] - x[0] <= 0.0:
         return 0.0, float(y.min())
-    x, y = _thinned(x, y)
-    mid, least = _block_minima(x, y)
-    slope, level = _theil_sen(mid, least)
-    off = least - (level + slope * mid)
-    spread = 1.4826 * float(np.median(np.abs(off)))
+    slope = level = 0.0
+    rest = y
+    for _ in range(
+        2
+    ):  # within a block a clock may drift by more than messages are late: the second pass sees less of it
+        more = _theil_sen(*_block_minima(x, rest))
+        slope, level = slope + more[0], level + more[1]
+        rest = y - (level + slope * x)
+    spread = 1.4826 * float(np.median(np.abs(_block_minima(x, rest)[1])))
+    x, rest = _thinned(x, rest)
     # Even of a Gaussian the least of a block strays little; what lies 10 spreads lower is no early message.
-    kept = y - (level + slope * x) >= -(10.0 * spread + 1_000.0)
-    return _envelope(x[kept], y[kept])
+    kept = rest >= -(10.0 * spread + 1_000.0)
+    more = _envelope(x[kept], rest[kept])
+    return slope + more[0], level + more[1]
 
 
 def _envelope(x: Vector, y: Vector) -> tuple[float, float]:
@@ -163,12 +171,12 @@ def _uncertainty(x: Vector, y: Vector, slope: float, level: float) -> float:
         if rest.size >= 4:
             other_slope, other_level = _line(x[rest], y[rest])
             moved = max(moved, float(np.abs(other_level + other_slope * ends - own).max()))
-    mid, least = _block_minima(*_thinned(x, y))
-    bent = float(np.quantile(least - (level + slope * mid), 0.95))
-    tenth, median = (float(q) for q in np.quantile(y - (level + slope * x), [0.1, 0.5]))
+    delay = y - (level + slope * x)
+    bent = float(np.quantile(_block_minima(x, delay)[1], 0.95))
+    tenth, median = (float(q) for q in np.quantile(delay, [0.1, 0.5]))
     above = tenth if x.size >= FEW_N and tenth < SKEWED * median else 1.25 * median
     few = 1.0 + 2.0 / np.sqrt(x.size)
-    return float(few * max(above, bent)) + moved + 1.0
+    return float(few * max(above, bent)) + moved + FINEST_NS
 
 
 def _thinned(x: Vector, y: Vector) -> tuple[Vector, Vector]:

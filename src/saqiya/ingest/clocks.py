@@ -191,7 +191,7 @@ def _check_jumps(pairs: Sequence[_Pair]) -> list[Finding]:
                 )
             ]
             at_s = (jump.sensor_ns - int(pair.sensor_ns[0])) / 1e9
-            whose = "the logger's clock, for other clocks show it too" if others else "one of the two clocks"
+            whose = "the logger's clock, for other clocks show it too," if others else "one of the two clocks"
             found.append(Finding(
                 "clock/jump", pair.name, Severity.FAULT,
                 f"{whose} jumped by {jump.step_ns / 1e9:+.3f} s, {at_s:.1f} s "
