@@ -166,8 +166,8 @@ def write2(path, make, items, storage="SQLITE3", compression=None):
     return path
 
 
-def packets(codec="libx264", count=20, size=(64, 48), options=None):
-    """Encode moving noise; give each packet and whether decoding can begin at it."""
+def packets(codec="libx264", count=20, size=(64, 48), options=None, *, order=False):
+    """Encode moving noise; give each packet, whether decoding can begin at it, and with `order` when it is shown."""
     context = av.CodecContext.create(codec, "w")
     context.width, context.height = size
     context.pix_fmt, context.time_base = "yuv420p", Fraction(1, 30)
@@ -178,7 +178,7 @@ def packets(codec="libx264", count=20, size=(64, 48), options=None):
         frame.pts = k
         out += context.encode(frame)
     out += context.encode(None)
-    return [(bytes(packet), packet.is_keyframe) for packet in out]
+    return [(bytes(packet), packet.is_keyframe, *([packet.pts] if order else [])) for packet in out]
 
 
 def still(picture, codec="png"):

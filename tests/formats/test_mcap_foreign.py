@@ -296,3 +296,39 @@ def test_a_chunk_that_claims_more_than_it_holds_is_damage(tmp_path):
     path.write_bytes(data)
     with pytest.raises(UnreadableLog, match="more bytes than any log"):
         list(FORMAT.read(path))
+
+
+@pytest.mark.parametrize("stamped_by", ["the header", "the log alone"])
+def test_b_frames_are_shown_in_the_order_of_their_stamps(tmp_path, stamped_by):
+    sent = packets(count=12, options={"g": "6", "bf": "2", "b_adapt": "0", "sc_threshold": "0"}, order=True)
+    shown = np.argsort(np.argsort([pts for _, _, pts in sent]))
+    assert shown.tolist() != sorted(shown.tolist())
+    unset = MESSAGES["CompressedVideo"]
+    made = [
+        stamped("CompressedVideo", T0 + pts * STEP, data=one, format="h264")
+        if stamped_by == "the header"
+        else unset(data=one, format="h264")
+        for one, _, pts in sent
+    ]
+    log = foxglove(tmp_path / "x.mcap", {"/cam": ("CompressedVideo", made)})
+    track = log.videos["/cam"].track
+    if stamped_by == "the header":
+        assert track.rank.tolist() == shown.tolist()
+        assert track.t_ns.tolist() == sorted(T0 + pts * STEP for _, _, pts in sent)
+    else:
+        assert track.stamp is Stamp.RECEIVE
+        assert "B-frames" in log.metadata["notes"]["/cam"]
+
+
+def test_h264_stamps_that_go_back_without_b_frames_are_not_believed(tmp_path):
+    sent = packets(count=6)
+    stamps = [0, 1, 3, 2, 4, 5]
+    made = [
+        stamped("CompressedVideo", T0 + k * STEP, data=one, format="h264")
+        for k, (one, _) in zip(stamps, sent, strict=True)
+    ]
+    log = foxglove(tmp_path / "x.mcap", {"/cam": ("CompressedVideo", made)})
+    track = log.videos["/cam"].track
+    assert (track.stamp, track.rank.tolist()) == (Stamp.RECEIVE, list(range(6)))
+    assert "do not follow the pictures" in log.metadata["notes"]["/cam"]
+    assert log.streams["/cam/header_stamp"].values[:, 0].tolist() == [T0 + k * STEP for k in stamps]

@@ -84,16 +84,22 @@ def _claimed(kind: str, data: bytes, allowance: Allowance) -> int:
     return min(allowance.left_bytes, MOST_AT_ONCE_BYTES)
 
 
+def _ended(plain: bytes, most_bytes: int, *, ended: bool) -> bytes:
+    if not ended and len(plain) <= most_bytes:
+        raise ValueError("it ends too early")
+    return plain
+
+
 def _unpacked(kind: str, data: bytes, most_bytes: int) -> bytes:
     """Unpack at most `most_bytes` and one, so that more is noticed."""
     if kind == "bz2":
-        return bz2.BZ2Decompressor().decompress(data, most_bytes + 1)
+        engine = bz2.BZ2Decompressor()
+        return _ended(engine.decompress(data, most_bytes + 1), most_bytes, ended=engine.eof)
     if kind == "lz4":
         import lz4.frame
 
         with lz4.frame.LZ4FrameDecompressor() as unpacker:
-            plain: bytes = unpacker.decompress(data, most_bytes + 1)
-            return plain
+            return _ended(unpacker.decompress(data, most_bytes + 1), most_bytes, ended=unpacker.eof)
     import zstandard
 
     try:

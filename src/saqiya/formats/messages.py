@@ -5,9 +5,11 @@ Numbers are gathered in memory and decoded a few megabytes at a time; pictures a
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +20,14 @@ from saqiya.formats.messages_found import Found
 from saqiya.formats.messages_meaning import place_table
 from saqiya.formats.messages_raw import Cloud, RawImage
 from saqiya.formats.messages_types import Undecodable
+from saqiya.formats.spool import Spool
 
 __all__ = ["Log", "Topic"]
 
 FLUSH_BYTES = 8 << 20
 FLUSH_N = 65_536
+LONG_BYTES = 2048
+"""Of a list in one message, from which on it waits in a file."""
 MOST_TOPICS = 4096
 _ENCODED = {
     "sensor_msgs/CompressedImage",
@@ -34,6 +39,17 @@ _RAW = {"sensor_msgs/Image", "foxglove_msgs/RawImage"}
 _CLOUDS = {"sensor_msgs/PointCloud2", "foxglove_msgs/PointCloud"}
 _SERVICE = "/_service_event"
 _SERVICE_WORDS = ("request sent", "request received", "response sent", "response received")
+
+
+@dataclass(frozen=True)
+class _Spooled:
+    """Where the values of a column lie in a topic's spool until all are there."""
+
+    batch: Batch
+    path: str
+    at: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 @dataclass
@@ -48,6 +64,8 @@ class _Table:
     why: str = ""
     waiting: list[bytes] = field(default_factory=list)
     waiting_bytes: int = 0
+    spool: Spool = field(default_factory=Spool)
+    spooled: list[_Spooled] = field(default_factory=list)
 
     def add(self, receive_ns: int, payload: bytes, _: int) -> None:
         self.receive_ns.append(receive_ns)
@@ -61,12 +79,27 @@ class _Table:
             return
         decoded = self.decoder.batches(self.waiting, len(self.receive_ns) - len(self.waiting))
         self.batches += decoded.batches
+        for batch in decoded.batches:
+            self._set_down(batch)
         self.lost += decoded.lost
         self.why = self.why or decoded.why
         self.waiting, self.waiting_bytes = [], 0
 
+    def _set_down(self, batch: Batch) -> None:
+        """Put long lists (maps, scans, torques of a whole trajectory) into a file: a day of them fills any memory."""
+        for path, values in batch.numbers.items():
+            if values.ndim > 1 and values.nbytes >= LONG_BYTES * len(values):
+                self.spooled.append(_Spooled(batch, path, self.spool.size_bytes, values.shape, values.dtype))
+                self.spool.add(np.ascontiguousarray(values).data.cast("B"))
+                batch.numbers[path] = np.empty(0)  # not a part of it, which would keep the whole alive
+
     def finish(self, found: Found) -> None:
         self._flush()
+        data = self.spool.data()
+        for one in self.spooled:
+            count = math.prod(one.shape)
+            one.batch.numbers[one.path] = np.frombuffer(data, one.dtype, count, one.at).reshape(one.shape)
+        self.spooled = []
         count = len(self.receive_ns)
         if not count:
             found.skipped[self.topic] = "no messages"

@@ -6,10 +6,9 @@ Packets that lie unpacked in the log stay there: the video points into the file.
 from __future__ import annotations
 
 import mmap
-import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from saqiya.formats.spool import Spool
 
 __all__ = ["Camera", "LogFile", "sensor_stamp"]
 
-_CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc", "av1": "av1", "vp9": "vp9"}
+_CODECS = {"264": "h264", "avc": "h264", "265": "hevc", "hevc": "hevc", "av1": "av1", "vp9": "vp9"}
 _FORMS = {"h264": "annexb", "hevc": "annexb", "av1": "obu", "vp9": ""}
 _PNG_BEGINS_WITHIN = 64
 MOST_KINDS = 8
@@ -95,7 +94,7 @@ class Camera:
             at = self._decoder.data_at(payload) if place >= 0 and self._file.path is not None else -1
             lies = place + at if at >= 0 else -1
             said = str(message.get("format", message.get("encoding", ""))).lower()
-            codec = next((codec for word, codec in _CODECS.items() if re.search(rf"\b{word}\b", said)), "")
+            codec = next((codec for word, codec in _CODECS.items() if word in said), "")
             stamps = (receive_ns, sensor_stamp(message))
             if codec:
                 self._packet(codec, data, stamps, lies)
@@ -187,11 +186,16 @@ class Camera:
         stamps = stamps_of(receive, sensor if (sensor != NO_STAMP).any() else None)
         if not single and stamps.order.size and bool((np.diff(stamps.order) < 0).any()):
             if not (shots.backward or shots.codec == "hevc") or not _within_groups(stamps.order, shots.key):
-                stamps = stamps_of(receive, None)
+                header = np.where(sensor == NO_STAMP, 0, sensor) if stamps.kind is Stamp.SENSOR else None
+                stamps = replace(stamps_of(receive, None), header_ns=header)
                 found.note(name, "header stamps do not follow the pictures: the log's are used")
             if bool((np.diff(stamps.order) < 0).any()) and stamps.kind is Stamp.RECEIVE:
                 found.skipped[name] = "its packets' stamps go back in time: which picture is which cannot be told"
                 return
+        if shots.backward and stamps.kind is Stamp.RECEIVE:
+            found.note(
+                name, "has B-frames, and no stamps that say when each picture was taken: order and stamps are the log's"
+            )
         found.receive(name, stamps)
         order = stamps.order if single else np.arange(len(receive))
         rank = np.arange(len(receive), dtype=np.int64)

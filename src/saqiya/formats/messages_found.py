@@ -18,6 +18,7 @@ MOST_APART_NS = 10_000_000_000
 """A header stamp farther than this from the log's own is of another clock (simulation, uptime), or not set."""
 FEW = 0.05
 MOST_EVENTS = 20_000
+MOST_EVENTS_OF_ALL = 200_000
 MOST_DETAIL = 1 << 16
 
 
@@ -31,6 +32,7 @@ class Stamps:
         order: int64 (n,), which message each one is.
         kind: of `t_ns`.
         note: what was done to them, "" for nothing.
+        header_ns: int64 (n,), the messages' own where those are not used, in the same order.
     """
 
     t_ns: NDArray[np.int64]
@@ -38,6 +40,7 @@ class Stamps:
     order: NDArray[np.int64]
     kind: Stamp
     note: str
+    header_ns: NDArray[np.int64] | None = None
 
     def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the stamps of messages `rows` in order, and the positions in `rows` that they belong to."""
@@ -55,6 +58,7 @@ def stamps_of(receive_ns: NDArray[np.int64], sensor_ns: NDArray[np.int64] | None
     replaced by the log's. Where more are off, the whole topic keeps the log's: mixed clocks cannot be aligned.
     """
     notes: list[str] = []
+    header: NDArray[np.int64] | None = None
     kind, t_ns = Stamp.RECEIVE, receive_ns
     if sensor_ns is not None and len(receive_ns):
         given = sensor_ns != NO_STAMP
@@ -67,6 +71,7 @@ def stamps_of(receive_ns: NDArray[np.int64], sensor_ns: NDArray[np.int64] | None
             if bad_n:
                 notes.append(f"{bad_n} of {len(good)} header stamps are unset or far off: the log's stand in for them")
         elif bool((sensor_ns[given] != 0).any()):
+            header = np.where(given, sensor_ns, 0)
             notes.append(
                 f"{bad_n} of {len(good)} header stamps are unset or over {MOST_APART_NS // 10**9} s from the log's: "
                 "the log's stamps are used"
@@ -76,7 +81,8 @@ def stamps_of(receive_ns: NDArray[np.int64], sensor_ns: NDArray[np.int64] | None
     if back_n:
         order = np.argsort(t_ns, kind="stable").astype(np.int64)
         notes.append(f"{back_n} stamps go back in time: messages were sorted by stamp")
-    return Stamps(t_ns[order], receive_ns[order], order, kind, "; ".join(notes))
+    held = None if header is None else header[order]
+    return Stamps(t_ns[order], receive_ns[order], order, kind, "; ".join(notes), held)
 
 
 @dataclass
@@ -136,8 +142,16 @@ class Found:
         )
 
     def receive(self, topic: str, stamps: Stamps) -> None:
-        """Keep the log's own stamps beside a topic's header stamps, and say what was done to them."""
+        """Keep the stamps that a topic's streams do not have, the log's or the headers', and say what was done."""
         self.note(topic, stamps.note)
+        if stamps.header_ns is not None:
+            self.streams[f"{topic}/header_stamp"] = Stream(
+                stamps.t_ns,
+                stamps.header_ns.reshape(-1, 1),
+                clock=self.clock(stamps.kind),
+                stamp=stamps.kind,
+                unit="ns",
+            )
         if stamps.kind is Stamp.SENSOR and len(stamps.t_ns):
             name = f"clock/{topic.lstrip('/')}"
             if name not in self.streams:
@@ -159,6 +173,9 @@ class Found:
     def changes(self, name: str, t_ns: NDArray[np.int64], code: NDArray[np.int64], words: tuple[str, ...]) -> None:
         """Add an event each time a text changes; `code` (n,) says which of `words` it was, in order of time."""
         turns = np.flatnonzero(np.concatenate([[True], code[1:] != code[:-1]])) if len(code) else np.empty(0, np.int64)
+        if len(self.events) > MOST_EVENTS_OF_ALL:
+            self.skipped[f"{name} (events)"] = f"the log has more than {MOST_EVENTS_OF_ALL:,} events"
+            return
         if len(turns) > MOST_EVENTS:
             self.skipped[f"{name} (events)"] = (
                 f"its text changes {len(turns):,} times: the first {MOST_EVENTS:,} are kept"

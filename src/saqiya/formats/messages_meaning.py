@@ -13,6 +13,7 @@ from saqiya.formats.messages_batch import Batch, Decoder, Words
 from saqiya.formats.messages_found import NO_STAMP, Found, Stamps, stamps_of
 from saqiya.formats.messages_joints import joints, transforms
 from saqiya.formats.messages_units import pattern
+from saqiya.formats.spool import Spool
 
 __all__ = ["place_table"]
 
@@ -21,6 +22,7 @@ _FRAMES = {"header/frame_id", "frame_id", "child_frame_id"}
 _VECTORS = (("x", "y", "z"), ("x", "y", "z", "w"), ("r", "g", "b", "a"), ("x", "y"))
 _LOGS = {"rosgraph_msgs/Log", "rcl_interfaces/Log", "foxglove_msgs/Log"}
 MOST_WASTE = 4
+MOST_IN_MEMORY_BYTES = 1 << 28
 MOST_PADDED_BYTES = 1 << 28
 MOST_STREAMS = 2048
 
@@ -134,7 +136,7 @@ def _stream(name: str, parts: list[_Part], said: tuple[str, tuple[str, ...]], st
         return
     rows = np.concatenate([part.rows for part in parts])
     if len(shapes) == 1:
-        values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+        values = _joined([part.values for part in parts])
         if not values.size:
             return  # always an empty list: there is nothing to keep
     else:
@@ -151,6 +153,19 @@ def _stream(name: str, parts: list[_Part], said: tuple[str, tuple[str, ...]], st
         turn = np.argsort(rows, kind="stable")
         rows, values = rows[turn], values[turn]
     found.stream(name, stamps, rows, values, unit=unit, fields=fields if values.shape[-1] == len(fields) else ())
+
+
+def _joined(tables: list[NDArray[Any]]) -> NDArray[Any]:
+    """Put tables behind each other: in memory, or in a file where that would be much."""
+    if len(tables) == 1:
+        return tables[0]
+    kind = np.result_type(*tables)
+    if sum(table.nbytes for table in tables) <= MOST_IN_MEMORY_BYTES:
+        return np.concatenate(tables)
+    spool = Spool()
+    for table in tables:
+        spool.add(np.ascontiguousarray(table, kind).data.cast("B"))
+    return np.frombuffer(spool.data(), kind).reshape(-1, *tables[0].shape[1:])
 
 
 def _padded(tables: list[NDArray[Any]], counts: NDArray[np.int64]) -> NDArray[Any] | None:

@@ -30,6 +30,7 @@ NO_LOGS = {
     "a robot or scene model": (".xml", ".urdf", ".xacro", ".stl", ".obj", ".dae", ".mtl"),
     "a program": (".py", ".m", ".sh", ".ipynb"),
     "settings": (".toml", ".yaml", ".yml", ".ini", ".cfg"),
+    "a side file of a database": (".db3-wal", ".db3-shm", ".db3-journal"),
     "checksums": (".sha256", ".md5", ".sha1"),
 }
 LFS_POINTER = b"version https://git-lfs"

@@ -51,7 +51,7 @@ def take_sqlite(path: Path, distro: str, log: Log) -> tuple[int, str]:
                 topic.add(t_ns, data, -1)
                 count += 1
             broken = f"{strange} rows are no messages of a topic" if strange else ""
-    except (sqlite3.Error, OverflowError, MemoryError) as bad:
+    except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as bad:  # the last: of its own error text
         broken = f"the database is truncated or damaged ({bad})"
     except Spoiled as bad:
         broken = f"a packed message is damaged ({bad})"

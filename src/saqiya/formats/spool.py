@@ -35,10 +35,15 @@ class Spool:
             StorageFull: the disk of temporary files has no room.
         """
         at = self.size_bytes
-        self._held += data
-        self.size_bytes += len(data)
-        if len(self._held) > self._most:
-            self._write()
+        size = memoryview(data).nbytes
+        self.size_bytes += size
+        if len(self._held) + size > self._most:
+            self._write(self._held)
+            self._held = bytearray()
+        if size > self._most:
+            self._write(data)
+        else:
+            self._held += data
         return at
 
     def data(self) -> bytes | mmap.mmap:
@@ -50,15 +55,16 @@ class Spool:
         if self._file is None:
             held, self._held = bytes(self._held), bytearray()
             return held
-        self._write()
+        self._write(self._held)
+        self._held = bytearray()
         with self._file:
             return mmap.mmap(self._file.fileno(), self.size_bytes, access=mmap.ACCESS_READ)
 
-    def _write(self) -> None:
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the spool
-            self._file.write(self._held)
+            self._file.write(data)
             self._file.flush()
         except OSError as bad:
             if bad.errno not in _NO_ROOM:
@@ -68,4 +74,3 @@ class Spool:
                 subject=tempfile.gettempdir(),
                 remedy="Make room there, or set TMPDIR to a disk that has it.",
             ) from bad
-        self._held = bytearray()
