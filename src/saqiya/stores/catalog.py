@@ -17,16 +17,16 @@ import sqlalchemy as sa
 from saqiya.domain.ids import Clock, Mint
 from saqiya.domain.nouns import NOUNS, Noun, Redaction, Tombstone
 from saqiya.errors import Corrupt, Erased, UnknownId, UsageError
-from saqiya.stores.codec import SCHEME, canonical, decode, seal
+from saqiya.stores.codec import canonical
 from saqiya.stores.database import BUSY_S, Database
 from saqiya.stores.objects import Objects
 from saqiya.stores.references import Reference, redirect, references
+from saqiya.stores.rows import check, check_targets, chunks, kinds_of, noun_of, row_of
 from saqiya.stores.schema import nouns, object_refs, refs
 
 __all__ = ["Catalog", "noun_of"]
 
 N = TypeVar("N", bound=Noun)
-_CHUNK: Final = 500  # below every database's limit of parameters in one statement
 _SEEN_IN_NEAR_MATCHES: Final = 2000
 _SHORTEST_PART: Final = 4
 _HELD_AT_MOST: Final = 20_000
@@ -83,7 +83,7 @@ class Catalog:
             WorkspaceBusy: another process writes for too long.
         """
         for noun, key in batch:
-            _check(noun, key)
+            check(noun, key)
         exact = [canonical(noun)[0] for noun, _ in batch]
         keys = [key for _, key in batch]
         with self.database.writing() as connection:
@@ -148,7 +148,7 @@ class Catalog:
         """Return the nouns of a class that are stored under any of these logical keys, by key."""
         found: dict[str, N] = {}
         with self.database.reading() as connection:
-            for part in _chunks(sorted(set(keys))):
+            for part in chunks(sorted(set(keys))):
                 query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.key.in_(part))
                 found.update({row.key: cast("N", self._read(row)) for row in connection.execute(query)})
         return found
@@ -159,7 +159,7 @@ class Catalog:
         Raises:
             UnknownId: an id names nothing, or a noun of another kind.
         """
-        for part in _chunks(ids):
+        for part in chunks(ids):
             with self.database.reading() as connection:
                 rows = connection.execute(sa.select(nouns).where(nouns.c.id.in_(sorted(set(part))))).all()
             found = {row.id: noun_of(row) for row in rows}
@@ -194,7 +194,7 @@ class Catalog:
         with self.database.reading() as connection:
             if among is None:
                 return {row.key: _instead(row) for row in connection.execute(sa.select(nouns).where(_IS_STONE))}
-            for part in _chunks(sorted(set(among))):
+            for part in chunks(sorted(set(among))):
                 found |= _stones(connection, part)
         return found
 
@@ -210,6 +210,18 @@ class Catalog:
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
         return cast("list[N]", [self._read(row) for row in rows])
+
+    def since(self, kind: type[N], created_ns: int) -> list[tuple[int, N]]:
+        """Return the nouns of a class that were stored after a moment, each with its own, in that order."""
+        late = sa.and_(nouns.c.kind == kind.kind, nouns.c.created_ns > created_ns)
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(nouns).where(late).order_by(*_ORDER)).all()
+        return [(row.created_ns, cast("N", self._read(row))) for row in rows]
+
+    def newer(self, kind: type[Noun], created_ns: int) -> Callable[[sa.Connection], bool]:
+        """Return a test for `put_all`: whether a noun of a class was stored after a moment."""
+        late = sa.select(nouns.c.id).where(nouns.c.kind == kind.kind, nouns.c.created_ns > created_ns).limit(1)
+        return lambda connection: connection.execute(late).first() is not None
 
     def last(self, kind: type[N]) -> N | None:
         """Return the noun of a class that was stored last, or None."""
@@ -325,7 +337,7 @@ class Catalog:
             wanted.setdefault(noun.kind, set()).add(key)
         found: dict[tuple[str, str], Noun] = {}
         for kind, names in wanted.items():
-            for part in _chunks(sorted(names)):
+            for part in chunks(sorted(names)):
                 query = sa.select(nouns).where(nouns.c.kind == kind, nouns.c.key.in_(part))
                 found.update({(kind, row.key): self._read(row) for row in connection.execute(query)})
         return found
@@ -338,7 +350,7 @@ class Catalog:
         kinds = {noun.id: noun.kind for noun in fresh.values()}
         if len(kinds) != len(fresh):
             raise UsageError("two nouns of the batch have the same id", remedy="Take each id from `new_id`")
-        taken = _kinds(connection, kinds)
+        taken = kinds_of(connection, kinds)
         if taken:
             raise UsageError(
                 "the id is taken by a noun under another key", subject=min(taken), remedy="Take each id from `new_id`"
@@ -346,13 +358,13 @@ class Catalog:
         links: list[tuple[str, Reference]] = [
             (noun.id, reference) for noun in fresh.values() for reference in references(noun)
         ]
-        kinds |= _kinds(connection, {link.target for _, link in links if link.kind != "object"} - set(kinds))
-        _check_targets(links, kinds)
+        kinds |= kinds_of(connection, {link.target for _, link in links if link.kind != "object"} - set(kinds))
+        check_targets(links, kinds)
         digests = {link.target for _, link in links if link.kind == "object"}
         _refuse_erased(connection, sorted(digests))
         for digest in self._objects.missing(sorted(digests)):
             raise UnknownId("no such object is stored", subject=digest, remedy="Put the bytes first, then the noun")
-        rows = [_row(noun, key, created_ns + place) for place, ((_, key), noun) in enumerate(fresh.items())]
+        rows = [row_of(noun, key, created_ns + place) for place, ((_, key), noun) in enumerate(fresh.items())]
         connection.execute(sa.insert(nouns), rows)
         for table, column, wanted in ((refs, "target", False), (object_refs, "digest", True)):
             found = [
@@ -402,78 +414,9 @@ def _tests(ref: str, kinds: Sequence[str]) -> Iterator[sa.ColumnElement[bool]]:
         yield sa.and_(nouns.c.id.in_(ids), _unindexed_kind.in_(kinds))
 
 
-def _check(noun: Noun, key: str) -> None:
-    if NOUNS.get(noun.kind) is not type(noun):
-        raise UsageError(f"{type(noun).__name__} is not a kind of noun", remedy="Declare it in domain/nouns.py")
-    if not key or "\0" in key or not noun.id or "\0" in noun.id:
-        raise UsageError(
-            "a noun needs an id and a key without NUL", subject=noun.kind, remedy="Name what it was made from"
-        )
-
-
-def _row(noun: Noun, key: str, created_ns: int) -> dict[str, Any]:
-    _, payload = canonical(noun)
-    return {
-        "id": noun.id,
-        "kind": noun.kind,
-        "key": key,
-        "created_ns": created_ns,
-        "scheme": SCHEME,
-        "payload": payload,
-        "seal": seal(kind=noun.kind, key=key, scheme=SCHEME, created_ns=created_ns, payload=payload),
-    }
-
-
-def noun_of(row: sa.Row[Any]) -> Noun:
-    """Return the noun of a row of the table `nouns`, after its seal was checked.
-
-    Raises:
-        Corrupt: the row was changed after it was stored.
-        WorkspaceTooNew: it is of a kind or scheme that this Saqiya does not know.
-    """
-    expected = seal(kind=row.kind, key=row.key, scheme=row.scheme, created_ns=row.created_ns, payload=row.payload)
-    if expected != row.seal:
-        raise Corrupt(
-            f"this {row.kind} was changed after it was stored",
-            subject=row.id,
-            remedy="Run `saqiya verify` and restore the catalog from a backup",
-        )
-    return decode(row.kind, row.scheme, row.payload)
-
-
-def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (items[first : first + _CHUNK] for first in range(0, len(items), _CHUNK))
-
-
-def _kinds(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in _chunks(sorted(ids)):
-        rows = connection.execute(sa.select(nouns.c.id, nouns.c.kind).where(nouns.c.id.in_(part)))
-        found.update({row.id: row.kind for row in rows})
-    return found
-
-
-def _check_targets(links: Iterable[tuple[str, Reference]], kinds: Mapping[str, str]) -> None:
-    for source, link in links:
-        if link.kind == "object":
-            continue
-        if link.target not in kinds:
-            raise UnknownId(
-                f"{source} refers to it in {link.field!r}, and it is not stored",
-                subject=link.target,
-                remedy="Store it first, or in the same batch",
-            )
-        if link.kind not in ("", kinds[link.target]):
-            raise UnknownId(
-                f"{source} refers to it in {link.field!r} as kind {link.kind}, and its kind is {kinds[link.target]}",
-                subject=link.target,
-                remedy=f"Give the id of a noun of kind {link.kind}",
-            )
-
-
 def _refuse_erased(connection: sa.Connection, digests: Sequence[str]) -> None:
     """Refuse objects that were erased, and those that were replaced: their old bytes hold an erased try."""
-    for part in _chunks(digests):
+    for part in chunks(digests):
         for key in _stones(connection, part):
             raise _erased(key)
 

@@ -167,12 +167,9 @@ class Folder:
     def remove(self, names: Sequence[str]) -> None:
         """Delete files for good."""
         paths = [self._at(name) for name in names]
-        with disk_errors(self.root):
-            for path in paths:
-                path.unlink(missing_ok=True)
-            for folder in {path.parent for path in paths}:
-                if folder.is_dir():
-                    sync_folder(folder)
+        with disk_errors(self.root), ThreadPoolExecutor(min(_SYNCERS, max(1, len(paths)))) as pool:
+            list(pool.map(lambda path: path.unlink(missing_ok=True), paths))
+            list(pool.map(sync_folder, {path.parent for path in paths if path.parent.is_dir()}))
 
     def retire(self, name: str, *, before_ns: int) -> int:
         """Delete a file unless a writer asked for it since `before_ns`; see `Home.retire`.

@@ -19,10 +19,11 @@ import sqlalchemy as sa
 from saqiya.domain.manifest import manifest_hash
 from saqiya.domain.nouns import DatasetVersion, Episode, Noun
 from saqiya.errors import Corrupt
-from saqiya.stores.catalog import Catalog, noun_of
+from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, replace_file
 from saqiya.stores.objects import Objects
 from saqiya.stores.references import Reference, references
+from saqiya.stores.rows import noun_of
 from saqiya.stores.schema import nouns, object_refs, refs
 from saqiya.stores.sweep import GRACE_S, waste
 
