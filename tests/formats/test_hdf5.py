@@ -124,7 +124,7 @@ def test_an_absurd_shape_is_left_out_without_being_read(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["data/demo_1"].create_dataset("obs/bomb", shape=(2**40, 100), chunks=(1, 100), dtype="f8")
         for number in range(9):  # none is absurd alone
-            file["data/demo_1"].create_dataset(f"obs/hollow{number}", shape=(6, 2**18), chunks=(1, 2**18), dtype="f8")
+            file["data/demo_1"].create_dataset(f"obs/hollow{number}", shape=(6, 2**20), chunks=(1, 2**20), dtype="f8")
     (log,) = logs(path)
     skipped = log.metadata["skipped"]
     assert "it claims" in skipped["obs/bomb"]

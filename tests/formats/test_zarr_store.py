@@ -226,6 +226,14 @@ def test_a_chunk_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
     assert "observation/state" in third.streams
 
 
+def test_rows_that_claim_far_more_than_is_stored_are_not_read(tmp_path: Path) -> None:
+    path = buffer(tmp_path / "a.zarr")
+    meta = path / "data" / "state" / ".zarray"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"shape": [20, 2**24], "chunks": [20, 2**22]}))
+    (log, *_) = logs(path)
+    assert "bytes, and" in log.metadata["skipped"]["state"]
+
+
 def test_names_that_lead_out_of_the_store_are_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     buffer(secret)

@@ -9,7 +9,7 @@ from saqiya.formats.far_child import Answer, plain, serve
 
 __all__ = ["main"]
 
-MEMORY_BYTES = 6 << 30
+MEMORY_BYTES = 2 << 30
 SLAB_BYTES = 1 << 24
 MOST_MEMBERS_N = 1_000_000
 MOST_DEPTH = 24

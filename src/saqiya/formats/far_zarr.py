@@ -10,7 +10,7 @@ from saqiya.formats.far_child import Answer, plain, serve
 
 __all__ = ["main"]
 
-MEMORY_BYTES = 8 << 30
+MEMORY_BYTES = 4 << 30
 SLAB_BYTES = 1 << 23
 KEPT_BYTES = 1 << 27
 MOST_WORDS_BYTES = 1 << 26

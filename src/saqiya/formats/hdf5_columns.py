@@ -18,26 +18,15 @@ from saqiya.domain.media import Bytes
 from saqiya.errors import UnreadableLog
 from saqiya.formats import stills
 from saqiya.formats.array_episode import Column, Packets
+from saqiya.formats.array_room import Room
 from saqiya.formats.far import Far
 
 __all__ = ["Hdf5Columns"]
 
-MOST_RATIO = 1_100
-"""Deflate makes at most 1032 bytes of one; what claims more than its stored bytes can be is not in the file."""
-MOST_UNSTORED_BYTES = 1 << 26
-MOST_SET_BYTES = 1 << 33
-MOST_TRY_BYTES = 1 << 35
 MAPPED_BYTES = 1 << 23
+MOST_BLOBS_BYTES = 1 << 30
 LEAST_PICTURE_BYTES = 64
 NUMBER_KINDS = "fiub"
-
-
-@dataclass
-class _Room:
-    """How much more one try may claim."""
-
-    unstored: int = MOST_UNSTORED_BYTES
-    whole: int = MOST_TRY_BYTES
 
 
 @dataclass
@@ -54,16 +43,16 @@ class Hdf5Columns:
         Raises:
             UnreadableLog: the group cannot be listed.
         """
-        room = _Room()
+        room = Room()
         sets = self.far.ask("tree", name=group)["sets"]
         return [self._column(group, entry, room) for entry in sorted(sets, key=lambda entry: str(entry["name"]))]
 
-    def _column(self, group: str, entry: Mapping[str, Any], room: _Room) -> Column:
+    def _column(self, group: str, entry: Mapping[str, Any], room: Room) -> Column:
         path = str(entry["name"])
         shape = tuple(int(side) for side in entry.get("shape", ()))
         name = f"{group}/{entry.get('set', path)}"
         dtype, why = _dtype(entry)
-        why = why or _claims(entry, shape, dtype, room)
+        why = why or room.refuses(_size(shape, dtype), max(0, int(entry.get("stored", 0))))
         kind = {"numbers": "numbers", "texts": "texts", "blobs": "packets"}.get(str(entry.get("kind", "")), "")
         how = {"name": name} | ({"field": entry["field"]} if "field" in entry else {})
         if why or not kind:
@@ -110,7 +99,7 @@ class Hdf5Columns:
         return np.asarray(column.read()).data.cast("B"), 0, None
 
     def _blobs(self, shape: tuple[int, ...], how: Mapping[str, str]) -> Packets:
-        size, data = self.far.blobs(MOST_SET_BYTES >> 3, **how)
+        size, data = self.far.blobs(MOST_BLOBS_BYTES, **how)
         if len(size) != shape[0]:
             raise UnreadableLog(f"{len(size)} of its {shape[0]} values were read", remedy="Copy the file again.")
         return Packets(np.cumsum(size) - size, size, data)
@@ -188,16 +177,3 @@ def _dtype(entry: Mapping[str, Any]) -> tuple[np.dtype[Any], str]:
     if dtype.kind not in NUMBER_KINDS or dtype.itemsize not in {1, 2, 4, 8}:
         return nothing, f"its values are no numbers of a usual size ({dtype})"
     return dtype, ""
-
-
-def _claims(entry: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any], room: _Room) -> str:
-    """Say why a data set claims more than can be there, "" when it does not; what it claims is taken off the room."""
-    claimed, stored = _size(shape, dtype), max(0, int(entry.get("stored", 0)))
-    unstored = max(0, claimed - stored * MOST_RATIO)
-    if claimed > MOST_SET_BYTES or claimed > room.whole:
-        return f"it claims {claimed} bytes, more than this reader takes"
-    if unstored > room.unstored:
-        return f"it claims {claimed} bytes, and {stored} are stored"
-    room.unstored -= unstored
-    room.whole -= claimed
-    return ""

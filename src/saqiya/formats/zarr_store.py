@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.array_clock import rate_said
 from saqiya.formats.array_episode import Column, Rate, episode_of
 from saqiya.formats.array_names import facts_of
+from saqiya.formats.array_room import Room
 from saqiya.formats.far import Far
 from saqiya.formats.zarr_tree import META_NAMES, ArrayMeta, ZarrTree, tree_of
 
@@ -32,7 +33,6 @@ DEFAULT_RATE_HZ = 10.0
 UMI_RATE_HZ = 59.94
 """The cameras of UMI's grippers, which set its rows, and which its buffers do not name (Chi et al., 2024)."""
 MOST_TRIES_N = 1_000_000
-MOST_ROWS_BYTES = 1 << 33
 MOST_MISSING_BYTES = 1 << 26
 ENDS = "episode_ends"
 HOLDERS = ("", "data", "demos", "episodes", "trajectories")
@@ -96,10 +96,10 @@ class ZarrFormat:
         begins = np.concatenate([[0], ends[:-1]])
         for number, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
             key = f"episode_{number}"
-            problems = list(tree.problems)
-            columns = [rows.column(names[name], tree.arrays[name], (begin, end), problems) for name in data]
+            told = _Told(list(tree.problems))
+            columns = [rows.column(names[name], tree.arrays[name], (begin, end), told) for name in data]
             facts = words | rows.facts(per_try, number, len(ends))
-            yield self._one(key, columns, facts, rate, problems)
+            yield self._one(key, columns, facts, rate, told.said)
         left = max((tree.arrays[name].shape[:1] for name in data if tree.arrays[name].shape), default=(0,))[0]
         if left > int(ends[-1]):
             yield Unread("rest", f"rows {int(ends[-1])} to {left} belong to no try", f"Add their end to {ends_path}.")
@@ -120,10 +120,10 @@ class ZarrFormat:
             names = {name: name[len(head) :] for name in tree.arrays if name.startswith(head)}
             short = {name: one.removeprefix("data/") for name, one in names.items()}
             words = _words(tree, ("", place.rpartition("/")[0], place))
-            problems = list(tree.problems)
+            told = _Told(list(tree.problems))
             arrays = [(short[name], tree.arrays[name]) for name in names]
-            columns = [rows.column(name, array, (0, (*array.shape, 0)[0]), problems) for name, array in arrays]
-            log = self._one(key, columns, words, self._rate(words, short.values()), problems)
+            columns = [rows.column(name, array, (0, (*array.shape, 0)[0]), told) for name, array in arrays]
+            log = self._one(key, columns, words, self._rate(words, short.values()), told.said)
             if len(places) == 1 and isinstance(log, Unread):
                 raise UnreadableLog(log.reason, remedy=log.remedy)
             yield log
@@ -149,6 +149,14 @@ class ZarrFormat:
         return Rate(UMI_RATE_HZ if umi else self.rate_hz)
 
 
+@dataclass
+class _Told:
+    """What is said of one try while its arrays are looked at, and how much they may still claim."""
+
+    said: list[str]
+    room: Room = field(default_factory=Room)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Rows of the store's arrays, on demand."""
@@ -156,7 +164,7 @@ class _Rows:
     far: Far
     tree: ZarrTree
 
-    def column(self, path: str, array: ArrayMeta, span: tuple[int, int], problems: list[str]) -> Column:
+    def column(self, path: str, array: ArrayMeta, span: tuple[int, int], told: _Told) -> Column:
         """Give rows `[begin, end)` of an array as a column, with why where they cannot be had."""
         begin, end = span
         shape = (end - begin, *array.shape[1:]) if array.shape else ()
@@ -164,13 +172,12 @@ class _Rows:
         size = int(np.prod(shape, dtype=object)) * array.dtype.itemsize
         if not why and array.shape and end > array.shape[0]:
             why = f"it has {array.shape[0]} rows, and the try ends at {end}"
-        if not why and size > MOST_ROWS_BYTES:
-            why = f"its rows claim {size} bytes, more than this reader takes"
+        why = why or told.room.refuses(size, array.stored_bytes(begin, end))
         missing = 0 if why else array.missing_bytes(begin, end)
         if missing > MOST_MISSING_BYTES or (missing and not array.stored and missing > 4096):
             why = f"chunks with {missing} of its {size} bytes are not there"
         elif missing:
-            problems.append(
+            told.said.append(
                 f"{path}: chunks with {missing} of its {size} bytes are not there: fill values stand for them"
             )
         kind = "" if why else array.kind
@@ -222,7 +229,7 @@ def _ends(rows: _Rows, array: ArrayMeta) -> NDArray[np.int64]:
         raise UnreadableLog(f"its {array.path} cannot be used ({array.why or f'shape {array.shape}, {array.dtype}'})")
     if array.missing_bytes(0, count):
         raise UnreadableLog(f"chunks of its {array.path} are not there", remedy="Copy the store again, whole.")
-    column = rows.column(array.path, array, (0, count), [])
+    column = rows.column(array.path, array, (0, count), _Told([]))
     ends: NDArray[np.int64] = np.asarray(column.read()).astype(np.int64)
     if ends[0] < 0 or bool((np.diff(ends) < 0).any()):
         raise UnreadableLog(f"its {array.path} go back: {ends[:8].tolist()}")

@@ -10,8 +10,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from math import prod
@@ -25,6 +25,8 @@ from saqiya.errors import UnreadableLog
 __all__ = ["ArrayMeta", "ZarrTree", "tree_of"]
 
 META_NAMES = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
+SPOILED = (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, EOFError, RuntimeError, OSError)
+"""What zipfile and json raise over damaged files."""
 MOST_META_BYTES = 1 << 24
 MOST_FILES_N = 5_000_000
 MOST_CHUNK_BYTES = 1 << 30
@@ -51,7 +53,7 @@ class ArrayMeta:
         meta: the metadata that zarr gets, as it was read.
         kind: "numbers", "texts", or "" with a `why`.
         chunk: sides of a chunk (of a shard, where there are shards).
-        stored: how many chunk files begin at each chunk row.
+        stored: how many chunk files begin at each chunk row, and their bytes.
         needs: the module that decodes it, beside zarr ("imagecodecs"), "" for none.
     """
 
@@ -61,7 +63,7 @@ class ArrayMeta:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk: tuple[int, ...]
-    stored: Mapping[int, int] = field(default_factory=dict)
+    stored: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     why: str = ""
     needs: str = ""
 
@@ -78,9 +80,18 @@ class ArrayMeta:
         if last - first > len(self.stored) + MOST_FILES_N:
             return LARGEST
         for number in range(first, last + 1):
-            lost = max(0, across - self.stored.get(number, 0)) / across
+            lost = max(0, across - self.stored.get(number, (0, 0))[0]) / across
             rows += lost * (min(end, (number + 1) * self.chunk[0]) - max(begin, number * self.chunk[0]))
         return int(rows * row)
+
+    def stored_bytes(self, begin: int, end: int) -> int:
+        """Return how many bytes the chunks of rows `[begin, end)` have as files."""
+        if not self.chunk or begin >= end:
+            return 0
+        first, last = begin // self.chunk[0], (end - 1) // self.chunk[0]
+        if last - first >= len(self.stored):
+            return sum(size for number, (_, size) in self.stored.items() if first <= number <= last)
+        return sum(self.stored.get(number, (0, 0))[1] for number in range(first, last + 1))
 
 
 @dataclass(frozen=True)
@@ -105,16 +116,19 @@ class _Listing:
     sizes: dict[str, int]
     odd: list[str]
     path: Path
+    packed: dict[str, int] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
-    def read(self, name: str) -> bytes:
-        size = self.sizes[name]
-        if size > MOST_META_BYTES:
-            raise ValueError(f"{name} has {size} bytes")
-        if self.path.is_dir():
-            return (self.path / name).read_bytes()
-        with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
-            return file.read(MOST_META_BYTES)
+    def read(self, names: list[str]) -> Iterator[tuple[str, bytes | Exception]]:
+        """Yield the content of small files, or why it cannot be had; a zip is opened once for all of them."""
+        with zipfile.ZipFile(self.path) if not self.path.is_dir() else nullcontext() as archive:
+            for name in names:
+                try:
+                    if self.sizes[name] > MOST_META_BYTES:
+                        raise ValueError(f"it has {self.sizes[name]} bytes")
+                    yield name, (archive.read(name) if archive else (self.path / name).read_bytes())
+                except SPOILED as error:
+                    yield name, error
 
 
 def tree_of(path: Path) -> ZarrTree:
@@ -127,7 +141,7 @@ def tree_of(path: Path) -> ZarrTree:
         listing = _folder(path) if path.is_dir() else _zip(path)
         prefix = _prefix(listing)
         said = _metadata(listing, prefix)
-    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+    except SPOILED as error:
         raise UnreadableLog(
             f"is no readable Zarr store ({error})", subject=str(path), remedy="Copy it again, whole."
         ) from error
@@ -178,6 +192,7 @@ def _zip(path: Path) -> _Listing:
             raise ValueError("it is encrypted")
         else:
             found.sizes[entry.filename] = entry.file_size
+            found.packed[entry.filename] = entry.compress_size
     return found
 
 
@@ -201,15 +216,13 @@ def _prefix(listing: _Listing) -> str:
 def _metadata(listing: _Listing, prefix: str) -> dict[str, dict[str, Any]]:
     """Read what every group and array says: "array" metadata and "attributes" by path below the prefix."""
     said: dict[str, dict[str, Any]] = {}
-    for name in listing.sizes:
+    names = [name for name in listing.sizes if name.rsplit("/", 1)[-1] in META_NAMES and name.startswith(prefix)]
+    for name, content in listing.read(names):
         folder, _, leaf = name.rpartition("/")
-        if leaf not in META_NAMES or not f"{folder}/".startswith(prefix):
-            continue
         place = f"{folder}/"[len(prefix) :].strip("/")
-        try:
-            body = _json(listing.read(name))
-        except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-            listing.damaged.append(f"{name}: left out: it is damaged ({str(error)[:200]})")
+        body = _json(content)
+        if isinstance(body, Exception):
+            listing.damaged.append(f"{name}: left out: it is damaged ({str(body)[:200]})")
             if place and leaf in {".zarray", "zarr.json"}:
                 said.setdefault(place, {})["array"] = {"damaged": True}
             continue
@@ -246,20 +259,20 @@ def _add_consolidated(said: dict[str, dict[str, Any]], place: str, body: Mapping
             own.setdefault("attributes", meta["attributes"])
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def _json(data: bytes | Exception) -> dict[str, Any] | Exception:
+    if isinstance(data, Exception):
+        return data
     try:
         body = json.loads(data)
-    except RecursionError as error:
-        raise ValueError("its metadata is nested too deep") from error
-    if not isinstance(body, dict):
-        raise ValueError("its metadata is no JSON object")
-    return body
+    except (ValueError, RecursionError) as error:
+        return error
+    return body if isinstance(body, dict) else ValueError("no JSON object")
 
 
-def _chunks(listing: _Listing, prefix: str, arrays: set[str]) -> dict[str, list[str]]:
-    """List the chunk keys of every array."""
-    found: dict[str, list[str]] = {name: [] for name in arrays}
-    for name in listing.sizes:
+def _chunks(listing: _Listing, prefix: str, arrays: set[str]) -> dict[str, list[tuple[str, int]]]:
+    """List the chunk keys of every array, and their bytes in the folder or zip."""
+    found: dict[str, list[tuple[str, int]]] = {name: [] for name in arrays}
+    for name, size in listing.sizes.items():
         if name.rsplit("/", 1)[-1] in META_NAMES or not name.startswith(prefix):
             continue
         folder, key = name[len(prefix) :], ""
@@ -267,12 +280,12 @@ def _chunks(listing: _Listing, prefix: str, arrays: set[str]) -> dict[str, list[
             folder, _, leaf = folder.rpartition("/")
             key = f"{leaf}/{key}" if key else leaf
             if folder in found:
-                found[folder].append(key)
+                found[folder].append((key, listing.packed.get(name, size)))
                 break
     return found
 
 
-def _array(path: str, meta: dict[str, Any], keys: list[str]) -> ArrayMeta:
+def _array(path: str, meta: dict[str, Any], keys: list[tuple[str, int]]) -> ArrayMeta:
     nothing = ArrayMeta(path, meta, "", (), np.dtype(np.uint8), (), why="its metadata is damaged")
     if "damaged" in meta:
         return nothing
@@ -343,12 +356,13 @@ def _sides(listed: Any) -> tuple[int, ...]:  # noqa: ANN401 - JSON
     return tuple(listed)
 
 
-def _rows_stored(keys: list[str]) -> dict[int, int]:
+def _rows_stored(keys: list[tuple[str, int]]) -> dict[int, tuple[int, int]]:
     """Count the chunks that begin at each chunk row: their keys are "3.0.0", "3/0/0", "c/3/0" or "c.3.0"."""
-    rows: Counter[int] = Counter()
-    for key in keys:
+    rows: dict[int, tuple[int, int]] = {}
+    for key, size in keys:
         parts = key.replace(".", "/").split("/")
         first = parts[1] if parts[0] == "c" and len(parts) > 1 else parts[0]
         if first.isdecimal() and len(first) < 19:
-            rows[int(first)] += 1
-    return dict(rows)
+            count, held = rows.get(int(first), (0, 0))
+            rows[int(first)] = (count + 1, held + size)
+    return rows
