@@ -111,6 +111,25 @@ def test_a_sample_on_a_stream_knows_its_row(stamps, data, rate_hz):
         assert all(np.array_equal(one, two) for one, two in zip(found, expected, strict=True))
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 10**6), max_size=40).map(sorted), min_size=1, max_size=5),
+    st.integers(0, 2**32),
+    st.sampled_from(["left", "right"]),
+)
+def test_a_search_for_a_whole_batch_is_a_search_for_each(stamps, seed, side):
+    draw = np.random.default_rng(seed)
+    streams = streams_of(stamps)
+    episode = draw.integers(0, len(stamps), 24)
+    ends = [max(t, default=0) for t in stamps]
+    query_ns = np.array([
+        draw.choice(stamps[e]) if stamps[e] and k % 3 == 0 else draw.integers(-9, ends[e] + 9)
+        for k, e in enumerate(episode)
+    ])  # fmt: skip
+    expected = [np.searchsorted(streams[e].t_ns, q, side) for e, q in zip(episode, query_ns, strict=True)]
+    for shelf in (packed(streams), shelf_of("s", streams)):
+        assert shelf.search(episode, query_ns, side).tolist() == expected
+
+
 def test_an_episode_without_the_stream_gives_zeros():
     shelf = shelf_of("s", [None, *streams_of([[0, 10]])])
     values, valid = read_values(shelf, Chunk(steps=2), *(np.array(x) for x in ([0, 1], [0, 0], [99, 99])))
