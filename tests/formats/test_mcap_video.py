@@ -142,6 +142,46 @@ def test_a_cut_log_keeps_the_camera_up_to_its_last_whole_chunk(tmp_path: Path, m
     assert "of 200 packets are lost" in str(log.metadata["skipped"])
 
 
+def test_packets_that_lie_there_as_they_were_stay_there(tmp_path: Path) -> None:
+    plain = written(tmp_path / "plain.mcap", make_video())
+    video = read(plain).videos["camera/front"]
+    assert video.file == plain
+    assert video.size_bytes == plain.stat().st_size
+    turned = read(written(tmp_path / "turned.mcap", make_video(form="avcc"))).videos["camera/front"]
+    assert turned.file is None
+    headed = make_video()
+    headed = Video(replace(headed.track, setup=b"\0\0\0\1sets"), headed.data)
+    back = read(written(tmp_path / "headed.mcap", headed)).videos["camera/front"]
+    assert back.file == tmp_path / "headed.mcap"
+    assert [back.packet(n) for n in range(12)] == [headed.packet(n) for n in range(12)]
+
+
+def test_a_camera_whose_packets_were_compressed_again_still_reads(tmp_path: Path) -> None:
+    """Another tool may pack the chunks: `mcap compress` does."""
+    from mcap.writer import CompressionType, Writer
+
+    path = written(tmp_path / "log.mcap", video := make_video(reordered=True))
+    with path.open("rb") as source, (tmp_path / "packed.mcap").open("wb") as target:
+        writer = Writer(target, compression=CompressionType.ZSTD)
+        writer.start()
+        reader = make_reader(source)
+        ids: dict[int, int] = {}
+        for schema, channel, message in reader.iter_messages(log_time_order=False):
+            if channel.id not in ids:
+                number = writer.register_schema(schema.name, schema.encoding, schema.data)
+                ids[channel.id] = writer.register_channel(
+                    channel.topic, channel.message_encoding, number, channel.metadata
+                )
+            writer.add_message(ids[channel.id], message.log_time, message.data, message.publish_time, message.sequence)
+        for record in reader.iter_metadata():
+            writer.add_metadata(record.name, record.metadata)
+        writer.finish()
+    back = read(tmp_path / "packed.mcap").videos["camera/front"]
+    assert back.file is None
+    assert [back.packet(n) for n in range(12)] == [video.packet(n) for n in range(12)]
+    assert np.array_equal(back.track.rank, video.track.rank)
+
+
 def test_packets_behind_a_gap_wait_for_the_next_key() -> None:
     key = np.array([True, False, False, True, False, False, True])
     have = np.array([0, 1, 3, 5, 6])

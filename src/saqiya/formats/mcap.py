@@ -273,9 +273,10 @@ def _own_channels(
         elif channel.metadata.get(MARK) == "events":
             events.extend(_events(messages, subject))
         elif channel.metadata.get(MARK) == "video":
-            from saqiya.formats.mcap_video import video_read
+            from saqiya.formats.mcap_video import Pieces, video_read
 
-            videos[channel.topic], gap = video_read(channel.metadata, messages, subject)
+            pieces = contents.cameras.get(number) or Pieces()
+            videos[channel.topic], gap = video_read(channel.metadata, pieces, path, subject)
             lost |= {channel.topic: gap} if gap else {}
     return streams, events, videos, {"skipped": lost} if lost else {}
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from mcap.data_stream import ReadDataStream
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from saqiya.formats.bounded import Allowance, Spoiled, unpack
 from saqiya.formats.mcap_container import MAGIC
 from saqiya.formats.mcap_rows import MARK
+
+if TYPE_CHECKING:
+    from saqiya.formats.mcap_video import Pieces
 
 __all__ = [
     "Contents",
@@ -153,6 +156,7 @@ class Contents:
     schemas: dict[int, Schema] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     messages: dict[int, Messages] = field(default_factory=dict)
+    cameras: dict[int, Pieces] = field(default_factory=dict)
     metadata: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     attachments: list[str] = field(default_factory=list)
     foreign: Foreign | None = None
@@ -201,8 +205,24 @@ class Contents:
         if kept is None:
             if channel not in self.channels:
                 raise Damaged(f"a message names channel {channel}, which the file does not declare")
+            if self.channels[channel].metadata.get(MARK) == "video":
+                self._add_packets(channel, data, at, count, place)
+                return
             kept = self.messages[channel] = Messages()
         kept.add(data, at, count)
+
+    def _add_packets(self, channel: int, data: bytes, at: int, count: int, place: int) -> None:
+        """Take in packets of a camera of ours: their places, not their bytes."""
+        from saqiya.formats.mcap_video import Pieces
+
+        pieces = self.cameras.setdefault(channel, Pieces())
+        step = _RECORD.size + int.from_bytes(data[at + 1 : at + _RECORD.size], "little")
+        for begin in range(at, at + count * step, step):
+            _, sequence, _, _ = _MESSAGE.unpack_from(data, begin + _RECORD.size)
+            try:
+                pieces.add(sequence, data[begin + _HEAD : begin + step], place + begin + _HEAD if place >= 0 else -1)
+            except ValueError as bad:
+                raise Damaged(f"a packet of a camera does not parse ({bad})") from bad
 
     def _goes_on(self, channel: int) -> bool:
         """Say whether a channel's messages are passed on to `foreign`."""

@@ -8,27 +8,29 @@ time is in decoding order, its `timestamp` is when the picture was taken. The ch
 from __future__ import annotations
 
 import base64
+import mmap
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.media import Track, Video
+from saqiya.domain.media import Bytes, Track, Video
 from saqiya.domain.streams import Stamp
 from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.annexb import Wrap, wrap_of
 from saqiya.formats.mcap_container import pack_payloads
 from saqiya.formats.mcap_rows import MARK
+from saqiya.formats.spool import Spool
 
 if TYPE_CHECKING:
     from saqiya.formats.mcap_container import Block, ContainerWriter
-    from saqiya.formats.mcap_scan import Messages
 
-__all__ = ["VIDEO", "VideoChannel", "video_read", "write_beside"]
+__all__ = ["VIDEO", "Pieces", "VideoChannel", "video_read", "write_beside"]
 
 VIDEO = "video"
 """The value of the mark in the metadata of a channel that holds a camera of ours."""
@@ -105,14 +107,48 @@ def _stretches(cameras: Sequence[VideoChannel]) -> set[int]:
     return cuts
 
 
-def video_read(metadata: Mapping[str, str], messages: Messages, subject: str) -> tuple[Video, str]:
-    """Rebuild a camera from its messages and its channel's metadata, and say what of it is lost ("" for nothing).
+@dataclass
+class Pieces:
+    """The packets of one camera as the file is walked: where they lie, and those that lie packed in a spool.
 
-    In a log that was cut short or recovered packets may be missing; those behind a gap cannot be decoded and are left
-    out up to the next key packet.
+    Attributes:
+        sequence: the number of each packet in decoding order.
+        stamp_ns: when its picture was taken.
+        place, size: of the packet, in the file, or in the spool where it lies packed in the file.
+        in_file: whether it lies in the file as it is.
+    """
+
+    sequence: list[int] = field(default_factory=list)
+    stamp_ns: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    in_file: list[bool] = field(default_factory=list)
+    spool: Spool = field(default_factory=Spool)
+
+    def add(self, sequence: int, payload: bytes, place: int) -> None:
+        """Take in a message that lies at `place` in the file, -1 where it lies packed there.
+
+        Raises:
+            ValueError: it is none of ours.
+            StorageFull: the disk of temporary files has no room.
+        """
+        stamp_ns, begin, size = _message(payload)
+        self.sequence.append(sequence)
+        self.stamp_ns.append(stamp_ns)
+        self.place.append(place + begin if place >= 0 else self.spool.add(payload[begin : begin + size]))
+        self.size.append(size)
+        self.in_file.append(place >= 0)
+
+
+def video_read(metadata: Mapping[str, str], pieces: Pieces, path: Path, subject: str) -> tuple[Video, str]:
+    """Rebuild a camera from its packets and its channel's metadata, and say what of it is lost ("" for nothing).
+
+    Packets that lie in the file as they were stay there. In a log that was cut short or recovered packets may be
+    missing; those behind a gap cannot be decoded and are left out up to the next key packet.
 
     Raises:
         UnreadableLog: the metadata or a message is damaged.
+        StorageFull: the disk of temporary files has no room.
     """
     try:
         count = int(metadata["packets"])
@@ -120,34 +156,60 @@ def video_read(metadata: Mapping[str, str], messages: Messages, subject: str) ->
         if min(pre, post) < 0 or pre + post > count:
             raise ValueError("pictures lie both before and after the episode")
         wrap = Wrap(base64.b64decode(metadata["prefix"]), int(metadata["length_bytes"]))
-        found = {number: payload for _, number, payload in sorted(messages.each(), key=itemgetter(1))}
-        if not 0 <= count <= max(_ALWAYS_N, _LOST_OF_ONE * len(found)) or any(number >= count for number in found):
+        found, places = np.unique(np.asarray(pieces.sequence, np.int64), return_index=True)
+        if not 0 <= count <= max(_ALWAYS_N, _LOST_OF_ONE * len(found)) or bool((found >= count).any()):
             raise ValueError(f"{len(found)} packets of {count}")
         key = np.unpackbits(_unpacked(metadata["key"], (count + 7) // 8), count=count).astype(bool)
         rank = _unpacked(metadata["rank"], count * 8).view("<i8") + np.arange(count)
-        numbers = _decodable(np.fromiter(found, np.int64, len(found)), key)
-        data, sizes, stamps = bytearray(), [], []
-        for number in numbers.tolist():
-            stamp_ns, packet = _message(found[number])
-            packet = wrap.unwrap(packet, key=bool(key[number]))
-            data += packet
-            sizes.append(len(packet))
-            stamps.append(stamp_ns)
+        numbers = _decodable(found, key)
+        where = places[np.isin(found, numbers)]
         order = np.argsort(rank[numbers], kind="stable")
+        data, offset, size, file = _packets(pieces, where, key[numbers], wrap, path)
         track = Track(
-            t_ns=np.asarray(stamps, np.int64)[order],
-            offset=np.cumsum([0, *sizes[:-1]], dtype=np.int64)[: len(sizes)],
-            size=np.asarray(sizes, np.int64),
+            t_ns=np.asarray(pieces.stamp_ns, np.int64)[where][order],
+            offset=offset,
+            size=size,
             key=key[numbers],
             rank=np.argsort(order, kind="stable"),
             pre=int((rank[numbers] < pre).sum()),
             post=int((rank[numbers] >= count - post).sum()),
             **_said(metadata),
         )
-    except (KeyError, ValueError, TypeError, OverflowError, zlib.error, InvalidEpisode) as bad:
+        video = Video(track, data, file)
+    except (KeyError, ValueError, TypeError, OverflowError, zlib.error, InvalidEpisode, OSError) as bad:
         raise UnreadableLog(f"the camera cannot be rebuilt ({bad})", subject=subject, remedy="Copy it again.") from bad
     lost = count - len(numbers)
-    return Video(track, bytes(data)), f"{lost} of {count} packets are lost" if lost else ""
+    return video, f"{lost} of {count} packets are lost" if lost else ""
+
+
+def _packets(
+    pieces: Pieces, where: NDArray[np.int64], key: NDArray[np.bool_], wrap: Wrap, path: Path
+) -> tuple[Bytes, NDArray[np.int64], NDArray[np.int64], Path | None]:
+    """Return bytes, and where in them each packet lies without its wrapping; the file, where they are its bytes."""
+    place, size = (np.asarray(one, np.int64)[where] for one in (pieces.place, pieces.size))
+    in_file = np.asarray(pieces.in_file, bool)[where]
+    spooled = pieces.spool.data()
+    if not len(where):
+        return b"", place, size, None
+    whole = _mapped(path) if in_file.any() else b""
+    if not wrap.length_bytes and in_file.all():
+        head = np.where(key, len(wrap.prefix), 0)
+        for at in place[key].tolist():
+            if whole[at : at + len(wrap.prefix)] != wrap.prefix:
+                raise ValueError("a key packet lacks the parameter sets")
+        return whole, place + head, size - head, path
+    out, sizes = Spool(), []
+    for at, length, inside, is_key in zip(place.tolist(), size.tolist(), in_file.tolist(), key.tolist(), strict=True):
+        packet = wrap.unwrap(bytes((whole if inside else spooled)[at : at + length]), key=is_key)
+        out.add(packet)
+        sizes.append(len(packet))
+    made = np.asarray(sizes, np.int64)
+    return out.data(), np.cumsum(made) - made, made, None
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _metadata(track: Track, wrap: Wrap) -> dict[str, str]:
@@ -214,17 +276,17 @@ def _timestamp(t_ns: int) -> bytes:
     return b"\x08" + _varint(seconds % 2**64) + b"\x10" + _varint(nanos)
 
 
-def _message(payload: bytes) -> tuple[int, bytes]:
-    """Return stamp and data of a message that `VideoChannel` made.
+def _message(payload: bytes) -> tuple[int, int, int]:
+    """Return the stamp of a message that `VideoChannel` made, and where in it the packet begins and how long it is.
 
     Raises:
         ValueError: it is none.
     """
-    fields = dict(_read_fields(payload))
-    stamp, data = fields.get(1), fields.get(3)
-    if not isinstance(stamp, bytes) or not isinstance(data, bytes):
+    fields = {number: (value, begin) for number, value, begin in _read_fields(payload)}
+    stamp, data = fields.get(1, (None, 0))[0], fields.get(3, (None, 0))
+    if not isinstance(stamp, memoryview) or not isinstance(data[0], memoryview):
         raise ValueError("a message lacks its timestamp or data")
-    parts = dict(_read_fields(stamp))
+    parts = {number: value for number, value, _ in _read_fields(stamp)}
     seconds, nanos = parts.get(1, 0), parts.get(2, 0)
     if not isinstance(seconds, int) or not isinstance(nanos, int):
         raise ValueError("a timestamp is none")
@@ -232,21 +294,22 @@ def _message(payload: bytes) -> tuple[int, bytes]:
     t_ns = seconds * _NS_A_SECOND + nanos
     if not -(2**63) <= t_ns < 2**63:
         raise ValueError("a timestamp is no time")
-    return t_ns, data
+    return t_ns, data[1], len(data[0])
 
 
-def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
+def _read_fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
+    """Yield number, value and place of each field."""
+    at, whole = 0, memoryview(data)
+    while at < len(whole):
+        tag, at = _read_varint(whole, at)
         if tag & 7 == 0:
-            value, at = _read_varint(data, at)
-            yield tag >> 3, value
+            value, at = _read_varint(whole, at)
+            yield tag >> 3, value, at
         elif tag & 7 == 2:
-            size, at = _read_varint(data, at)
-            if at + size > len(data):
+            size, at = _read_varint(whole, at)
+            if at + size > len(whole):
                 raise ValueError("a message is cut off")
-            yield tag >> 3, data[at : at + size]
+            yield tag >> 3, whole[at : at + size], at
             at += size
         else:
             raise ValueError("a message has a field of a kind that we do not write")
@@ -265,7 +328,7 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
@@ -288,9 +351,9 @@ def _schema(name: str) -> tuple[str, bytes]:
     file = files.file.add(name=f"foxglove/{name}.proto", package="foxglove", syntax="proto3")
     file.dependency.append("google/protobuf/timestamp.proto")
     message = file.message_type.add(name=name)
-    for field, number in _FIELDS:
-        added = message.field.add(name=field, number=number, label=kinds.LABEL_OPTIONAL)
-        added.type = kinds.TYPE_BYTES if field == "data" else kinds.TYPE_STRING
-        if field == "timestamp":
+    for named, number in _FIELDS:
+        added = message.field.add(name=named, number=number, label=kinds.LABEL_OPTIONAL)
+        added.type = kinds.TYPE_BYTES if named == "data" else kinds.TYPE_STRING
+        if named == "timestamp":
             added.type, added.type_name = kinds.TYPE_MESSAGE, ".google.protobuf.Timestamp"
     return f"foxglove.{name}", bytes(files.SerializeToString(deterministic=True))

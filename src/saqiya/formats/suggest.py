@@ -245,14 +245,15 @@ def _parted(draft: _Draft, judged: dict[str, Judged]) -> list[str]:
     look = next(iter(draft.looks.values()))
     if look.labels:
         return [f"# blank lines part the text into blocks ({len(look.labels)} in {look.path.name})", "blocks = true"]
-    found = next(((p, one.split) for p, one in judged.items() if one.split is not None), None)
-    if found is None:
-        return []
-    look = draft.looks[found[0]]
-    return [
-        f"# {_shown(look, found[1])} is named like a try's number, and its values come in runs",
-        f"split = {_column(look, found[1])}",
-    ]
+    found = {_column(draft.looks[p], one.split) for p, one in judged.items() if one.split is not None}
+    if len(found) != 1 or any(one.split is None for one in judged.values()):
+        return (
+            [f"# TODO: {', '.join(sorted(found))} looks like a try's number, but not every file has it"]
+            if found
+            else []
+        )
+    column = found.pop()
+    return [f"# {column} is named like a try's number, and its values come in runs", f"split = {column}"]
 
 
 def _file_sections(draft: _Draft, pattern: str, look: Look, judged: Judged, names: set[str]) -> list[str]:
