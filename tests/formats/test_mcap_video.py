@@ -30,7 +30,7 @@ def read(path: Path) -> EpisodeLog:
     return log
 
 
-def messages(path: Path, topic: str = "camera/front") -> list[tuple[int, str, bytes, str]]:
+def messages(path: Path, topic: str = "camera/front", *, stamped: bool = True) -> list[tuple[int, str, bytes, str]]:
     """Return log time, schema, data and format of each message, decoded by the schema in the file alone."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -41,9 +41,13 @@ def messages(path: Path, topic: str = "camera/front") -> list[tuple[int, str, by
             for file in descriptor_pb2.FileDescriptorSet.FromString(schema.data).file:
                 pool.Add(file)
             body = message_factory.GetMessageClass(pool.FindMessageTypeByName(schema.name)).FromString(message.data)
-            assert body.frame_id == topic
+            assert body.frame_id == (topic if stamped else "")
             stamp = body.timestamp.seconds * 10**9 + body.timestamp.nanos
-            found.append((stamp, schema.name, body.data, body.format))
+            found.append((stamp, schema.name, body.data, body.format if stamped else body.encoding))
+            assert stamped or (body.width * body.height, body.step % body.width) == (
+                len(body.data) // (body.step // body.width),
+                0,
+            )
     return found
 
 
@@ -68,6 +72,37 @@ def test_pictures_are_compressed_images(tmp_path: Path) -> None:
     found = messages(written(tmp_path / "log.mcap", video))
     assert {(name, form) for _, name, _, form in found} == {("foxglove.CompressedImage", "jpeg")}
     assert [data for _, _, data, _ in found] == [video.packet(number) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "encoding"),
+    [
+        ("u1", (12, 20, 3), "rgb8"),
+        ("u1", (16, 20), "mono8"),
+        ("u1", (2, 2, 4), "rgba8"),
+        (">u2", (20, 16, 1), "mono16"),
+    ],
+)
+def test_raw_pictures_are_raw_images(tmp_path: Path, dtype: str, shape: tuple[int, ...], encoding: str) -> None:
+    pictures = np.random.default_rng(0).integers(0, 200, (5, *shape)).astype(dtype)
+    log = make_episode(steps=5, streams={"camera/raw": pictures})
+    path = tmp_path / "log.mcap"
+    McapFormat().write(log, path)
+    found = messages(path, "camera/raw", stamped=False)
+    assert {(name, form) for _, name, _, form in found} == {("foxglove.RawImage", encoding)}
+    assert found[3][2] == pictures[3].astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+    back = read(path).streams["camera/raw"].values
+    assert (back.dtype, back.tobytes()) == (pictures.dtype, pictures.tobytes())
+
+
+def test_pictures_of_before_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from saqiya.formats import mcap_rows
+
+    pictures = np.arange(5 * 18 * 20, dtype=np.uint8).reshape(5, 18, 20)
+    with monkeypatch.context() as then:
+        then.setattr(mcap_rows, "_is_picture", lambda dtype, shape: False)
+        McapFormat().write(make_episode(steps=5, streams={"camera/raw": pictures}), tmp_path / "log.mcap")
+    assert np.array_equal(read(tmp_path / "log.mcap").streams["camera/raw"].values, pictures)
 
 
 def test_packets_stay_in_decoding_order(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 A row is one message `saqiya.<Wire>Row { repeated <type> values = 1 [packed] }` whose elements have a fixed width, so
 that the payload is a tag, a length and the raw little-endian row: Foxglove and any protobuf reader can plot it, and we
 write it without looking at a single value. Narrow integers travel widened to 32 bits; half and extended floats, which
-protobuf does not have, travel as bytes. The channel's metadata keeps what the wire forgets: dtype and shape.
+protobuf does not have, travel as bytes. Rows that are pictures travel as `foxglove.RawImage`, which ends in the raw row
+too, so that they can be looked at. The channel's metadata keeps what the wire forgets: dtype and shape.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -37,6 +39,9 @@ _PROTO_TYPES = {
     "UInt32": "TYPE_FIXED32",
     "Raw": "TYPE_BYTES",
 }
+_PICTURE = "RawImage"
+_ENCODINGS = {("u1", 1): "mono8", ("u1", 3): "rgb8", ("u1", 4): "rgba8", ("u2", 1): "mono16"}
+_LEAST_SIDE = 16  # of a block without colours that is taken for a picture
 _TAG = b"\x0a"  # field 1, length-delimited: the same for packed numbers and for bytes
 
 
@@ -47,7 +52,7 @@ class RowLayout:
     Attributes:
         dtype: of the stream, byte order included.
         shape: of one row; () for a scalar.
-        wire: name of the message, one of the keys of `_PROTO_TYPES`.
+        wire: name of the message: one of the keys of `_PROTO_TYPES`, or "RawImage".
     """
 
     dtype: np.dtype[Any]
@@ -56,7 +61,9 @@ class RowLayout:
 
     @cached_property
     def prefix(self) -> bytes:
-        """The tag and length that precede every row."""
+        """What precedes every row: tag and length, and the head of a picture."""
+        if self.wire == _PICTURE:
+            return _picture_head(self.dtype, self.shape) + b"\x32" + _varint(self.row_bytes)
         return _TAG + _varint(self.row_bytes)
 
     @cached_property
@@ -64,7 +71,7 @@ class RowLayout:
         """The bytes of one row on the wire."""
         count = math.prod(self.shape)
         code = self.dtype.str[1:]
-        if self.wire == "Raw":
+        if self.wire in {"Raw", _PICTURE}:
             return count * self.dtype.itemsize
         pairs = 2 if self.dtype.kind == "c" else 1
         return count * pairs * int(_WIDENED.get(code, code)[1:])
@@ -78,6 +85,8 @@ class RowLayout:
     def _wire_dtype(self) -> np.dtype[Any]:
         if self.wire == "Raw":
             return self.dtype
+        if self.wire == _PICTURE:
+            return self.dtype.newbyteorder("<")
         code = self.dtype.str[1:]
         if self.dtype.kind == "c":
             return np.dtype("<" + code)
@@ -114,7 +123,7 @@ class RowLayout:
             "clock": stream.clock,
             "stamp": stream.stamp.value,
             "fields": _json(stream.fields),
-        }
+        } | ({"wire": self.wire} if self.wire == _PICTURE else {})
 
 
 def layout_of(dtype: np.dtype[Any], shape: tuple[int, ...], subject: str) -> RowLayout:
@@ -125,12 +134,35 @@ def layout_of(dtype: np.dtype[Any], shape: tuple[int, ...], subject: str) -> Row
     """
     if dtype.kind not in "biufc":
         raise InvalidEpisode(f"values of dtype {dtype} are not numbers", subject=subject, remedy="Log it as events.")
-    return _layout(dtype.str, shape)
+    return _layout(dtype.str, shape, picture=_is_picture(dtype, shape))
 
 
 @lru_cache(maxsize=1024)
-def _layout(dtype: str, shape: tuple[int, ...]) -> RowLayout:
-    return RowLayout(np.dtype(dtype), shape, _WIRES.get(_WIDENED.get(dtype[1:], dtype[1:]), "Raw"))
+def _layout(dtype: str, shape: tuple[int, ...], *, picture: bool) -> RowLayout:
+    wire = _PICTURE if picture else _WIRES.get(_WIDENED.get(dtype[1:], dtype[1:]), "Raw")
+    return RowLayout(np.dtype(dtype), shape, wire)
+
+
+def _is_picture(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    colours = shape[2] if len(shape) == 3 else 1
+    if len(shape) not in {2, 3} or (dtype.str[1:], colours) not in _ENCODINGS or not math.prod(shape):
+        return False
+    return colours > 1 or min(shape[:2]) >= _LEAST_SIDE
+
+
+def _picture_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Return the fields of a RawImage before its data: width, height, encoding and step."""
+    height, width, *colours = shape
+    count = colours[0] if colours else 1
+    encoding = _ENCODINGS[dtype.str[1:], count].encode()
+    step = width * count * dtype.itemsize
+    return (
+        struct.pack("<BIBI", 0x15, width, 0x1D, height)
+        + b"\x22"
+        + _varint(len(encoding))
+        + encoding
+        + struct.pack("<BI", 0x2D, step)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -146,7 +178,12 @@ def layout_read(metadata: Mapping[str, str], subject: str) -> RowLayout:
     """
     try:
         shape = tuple(int(n) for n in json.loads(metadata["shape"]))
-        return layout_of(np.dtype(metadata["dtype"]), shape, subject)
+        dtype = np.dtype(metadata["dtype"])
+        picture = metadata.get("wire") == _PICTURE  # logs of before have pictures as rows
+        found = layout_of(dtype, shape, subject) if picture else _layout(dtype.str, shape, picture=False)
+        if dtype.kind not in "biufc" or (picture and found.wire != _PICTURE):
+            raise InvalidEpisode("it is no picture, or no numbers")
+        return found
     except (KeyError, TypeError, ValueError, InvalidEpisode) as bad:
         raise UnreadableLog(f"channel metadata is damaged ({bad})", subject=subject, remedy="Copy it again.") from bad
 
@@ -175,6 +212,8 @@ def schema_of(wire: str) -> tuple[str, bytes]:
     """Return a row message's full name and its serialised FileDescriptorSet."""
     from google.protobuf import descriptor_pb2
 
+    if wire == _PICTURE:
+        return _picture_schema()
     files = descriptor_pb2.FileDescriptorSet()
     file = files.file.add(name=f"saqiya/{wire.lower()}_row.proto", package="saqiya", syntax="proto3")
     message = file.message_type.add(name=f"{wire}Row")
@@ -183,6 +222,27 @@ def schema_of(wire: str) -> tuple[str, bytes]:
     repeated = wire != "Raw"
     field.label = getattr(descriptor_pb2.FieldDescriptorProto, "LABEL_REPEATED" if repeated else "LABEL_OPTIONAL")
     return f"saqiya.{wire}Row", bytes(files.SerializeToString(deterministic=True))
+
+
+def _picture_schema() -> tuple[str, bytes]:
+    from google.protobuf import descriptor_pb2, timestamp_pb2
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    files = descriptor_pb2.FileDescriptorSet()
+    timestamp_pb2.DESCRIPTOR.CopyToProto(files.file.add())
+    file = files.file.add(name="foxglove/RawImage.proto", package="foxglove", syntax="proto3")
+    file.dependency.append("google/protobuf/timestamp.proto")
+    message = file.message_type.add(name=_PICTURE)
+    fields = {
+        "timestamp": (1, kinds.TYPE_MESSAGE), "width": (2, kinds.TYPE_FIXED32), "height": (3, kinds.TYPE_FIXED32),
+        "encoding": (4, kinds.TYPE_STRING), "step": (5, kinds.TYPE_FIXED32), "data": (6, kinds.TYPE_BYTES),
+        "frame_id": (7, kinds.TYPE_STRING),
+    }  # fmt: skip
+    for name, (number, kind) in fields.items():
+        field = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL, type=kind)
+        if name == "timestamp":
+            field.type_name = ".google.protobuf.Timestamp"
+    return f"foxglove.{_PICTURE}", bytes(files.SerializeToString(deterministic=True))
 
 
 def _varint(value: int) -> bytes:
