@@ -208,3 +208,18 @@ def test_a_long_log_is_cut_without_copying_a_byte_and_cut_again(wheel, logs):
     piece = wheel.episode(first.episodes[1])
     assert len(wheel.store.streams(piece)["action/executed"].t_ns) in (120, 121)
     assert {event.name for event in piece.events} <= {"task/start", "task/end"}
+
+
+def test_a_try_that_another_process_takes_in_meanwhile_is_an_alias_and_not_a_second_episode(wheel, logs):
+    """Its twin comes in after this process looked which tries there are, and before it stores its own."""
+    ours, theirs = log(logs / "ours.mcap", 1), log(logs / "theirs.mcap", 1, task="carry")
+
+    def meanwhile(_what, _done, _of):
+        with Flywheel(wheel.store.root) as other:
+            other.ingest([theirs])
+
+    wheel.progress = meanwhile
+    done = wheel.data.ingest([ours])
+    assert counts(wheel)["episode"] == 1
+    assert (len(done.episodes), len(done.aliases)) == (0, 1)
+    assert wheel.verify(full=True).lies == ()

@@ -302,10 +302,12 @@ class _Batch:
     ignored: int = 0
     taken: int = 0
     waiting: list[_Parcel] = field(default_factory=list)
+    seen_ns: int = -1
 
     def __post_init__(self) -> None:
         """Learn which tries are here already, and what the newest policy reads."""
-        self.known = TwinIndex((episode.id, episode.prints) for episode in self.store.catalog.all(Episode))
+        self.known = TwinIndex()
+        self._catch_up()
         self.policies = _Policies(self.store)
         newest = self.store.catalog.last(Policy)
         self.spec = newest.spec if newest else None
@@ -358,13 +360,28 @@ class _Batch:
             self.flush()
 
     def flush(self) -> None:
-        """Store what waits."""
-        made, audits = _commit(self.store, self.waiting, self.clock) if self.waiting else ([], [])
-        self.waiting = []
-        self.episodes += made
-        self.audits += audits
-        for episode in made:
+        """Store what waits; what other processes took in meanwhile is known before anything is stored beside it."""
+        while self.waiting:
+            alone = self.store.catalog.newer(Episode, self.seen_ns)
+            made, audits = _commit(self.store, self.waiting, self.clock, unless=alone)
+            if made:
+                self.waiting = []
+                self.episodes += made
+                self.audits += audits
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Learn which tries came in since the last look; what waits and is the same try as one of them is its alias."""
+        for stored_ns, episode in self.store.catalog.since(Episode, self.seen_ns):
             self.known.add(episode.id, episode.prints)
+            self.seen_ns = stored_ns
+        waiting, self.waiting = self.waiting, []
+        for parcel in waiting:
+            twin = self.known.find(parcel.episode.prints)
+            if twin is None or self.store.catalog.has(Episode, parcel.key):
+                self.waiting.append(parcel)
+            else:
+                self._alias(twin, parcel.episode.key_in_recording, parcel.recording, parcel.recording_key, parcel.key)
 
     def _alias(self, twin: str, name: str, recording: Recording, digest: str, key: str) -> None:
         stored = self.store.catalog.put(recording, key=digest)
@@ -395,7 +412,12 @@ def _cameras(original: _Original, log: EpisodeLog) -> tuple[dict[str, tuple[Trac
 
 
 def _commit(
-    store: Workspace, parcels: Sequence[_Parcel], clock: Callable[[], int], *, raws: Sequence[bytes] = ()
+    store: Workspace,
+    parcels: Sequence[_Parcel],
+    clock: Callable[[], int],
+    *,
+    raws: Sequence[bytes] = (),
+    unless: Callable[[Any], bool] | None = None,
 ) -> tuple[list[Episode], list[Audit]]:
     digests = store.objects.put_many([*(parcel.streams for parcel in parcels), *raws])
     rows: dict[tuple[str, str], Noun] = {}
@@ -411,7 +433,7 @@ def _commit(
             for one in parcel.audited.estimates:
                 made = one.as_map(store.catalog.new_id("clock_map"), parcel.recording.id)
                 rows["clock_map", f"{parcel.key}/clock/{one.source}"] = made
-    stored = store.catalog.put_all([(noun, key) for (_, key), noun in rows.items()])
+    stored = store.catalog.put_all([(noun, key) for (_, key), noun in rows.items()], unless=unless)
     return [one for one in stored if isinstance(one, Episode)], [one for one in stored if isinstance(one, Audit)]
 
 
