@@ -180,5 +180,6 @@ _WRITE: Final[dict[type, Callable[[Any], Any]]] = {
     datetime.timedelta: lambda value: value.total_seconds(),
     bytes: lambda value: base64.b64encode(value).decode(),
     decimal.Decimal: lambda value: int(value) if value == value.to_integral_value() else float(value),
+    tuple: lambda value: {"months": value[0], "days": value[1], "nanoseconds": value[2]},  # an interval
     uuid.UUID: str,
 }

@@ -335,7 +335,7 @@ class Questions:
         import duckdb
 
         said = re.split(r"\n\n?(?:LINE|Candidate|Did you)|Candidate bindings", str(error).strip())[0].strip()
-        what = re.sub(r"^\w[\w ]* Error: ", "", said).rstrip(".")
+        what = re.sub(r"^\w[\w ]* Error: ", "", said).rstrip(".!")
         if "No space left" in said or "max_temp_directory_size" in said:
             return StorageFull("no room to spill", subject=str(self._store.derived), remedy="Free some space.")
         if isinstance(error, duckdb.OutOfMemoryException):

@@ -204,6 +204,7 @@ EPISODES: Final = Table(
                lambda k: k.noun.recordings[0] if k.noun.recordings else None),
         Column("key_in_recording", TEXT, "which try of the recording", lambda k: k.noun.key_in_recording),
         Column("format", TEXT, "the recording's format", lambda k: k.format),
+        Column("object", TEXT, "SHA-256 of the object that holds its streams", lambda k: k.noun.streams),
         Column("aliases", INT, "recordings that hold the same try", lambda k: k.aliases),
         Column("cut", TEXT, "id of the cut that made it", lambda k: k.cuts[-1] if k.cuts else None),
         Column("superseded", BOOL, "a newer cut of its recording has other tries", lambda k: k.superseded),
