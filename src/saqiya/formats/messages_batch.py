@@ -48,11 +48,12 @@ class Batch:
 
 @dataclass
 class Decoded:
-    """What became of a topic's messages: batches, and how many could not be decoded and why (the first)."""
+    """What became of a topic's messages: batches, how many could not be decoded and why (the first), and the work."""
 
     batches: list[Batch] = field(default_factory=list)
     lost: int = 0
     why: str = ""
+    cuts: int = 0
 
     def lose(self, why: str, count: int = 1) -> None:
         """Note messages that do not decode."""

@@ -24,7 +24,8 @@ _LOGS = {"rosgraph_msgs/Log", "rcl_interfaces/Log", "foxglove_msgs/Log"}
 MOST_WASTE = 4
 MOST_IN_MEMORY_BYTES = 1 << 28
 MOST_PADDED_BYTES = 1 << 28
-MOST_STREAMS = 2048
+MOST_STREAMS = 256
+"""Of one topic: lists of objects (markers, paths) would make thousands."""
 
 
 @dataclass
@@ -54,10 +55,10 @@ def _place(topic: str, decoder: Decoder, batches: list[Batch], stamps: Stamps, f
     _texts(topic, rest, stamps, found)
     columns = _columns(rest)
     _bare(topic, rest, stamps, found)
-    for path, (parts, fields) in _merged(columns).items():
-        if len(found.streams) > MOST_STREAMS:
-            found.skipped[f"{topic}/..."] = f"the log has more than {MOST_STREAMS} streams"
-            return
+    merged = _merged(columns)
+    if len(merged) > MOST_STREAMS:
+        found.skipped[f"{topic}/..."] = f"it has {len(merged):,} fields; the first {MOST_STREAMS} are kept"
+    for path, (parts, fields) in list(merged.items())[:MOST_STREAMS]:
         known = pattern(path)
         sided = f"{known}/{fields[0]}" if fields and known else "".join(fields[:1])
         unit = decoder.units.get(sided if fields else known, "")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.formats.messages_batch import Batch, Decoded, Words
+from saqiya.formats.messages_batch import LONGEST_LIST, Batch, Decoded, Words
 from saqiya.formats.messages_types import Struct, Undecodable
 from saqiya.formats.messages_units import static_facts
 
@@ -23,8 +23,9 @@ __all__ = ["RosDecoder"]
 
 _SIZES = {f"{kind}{size}": size for kind in "fiub" for size in (1, 2, 4, 8)}
 _MOST_LEAVES = 4096
-_LONGEST_LIST = 256  # of structs: a static tree of transforms comes as one message
+_LONGEST_TREE = 256  # of transforms: a whole robot's come as one message
 _MOST_FILLING = 7
+_MOST_CUTS = 500_000  # of a few megabytes of messages: markers that differ one by one would take for ever
 _MOST_OF_NOTHING = 8  # CDR's head, one byte, and filling up
 _TIME_PARTS = {"time": ("u4", "u4"), "duration": ("i4", "i4")}
 
@@ -89,6 +90,11 @@ class RosDecoder:
                 decoded.lose(str(bad))
                 table, rows = table[1:], rows[1:]
                 continue
+            if decoded.cuts > _MOST_CUTS:
+                why = f"its messages differ one by one; after {_MOST_CUTS:,} fields the rest of a stretch is left out"
+                decoded.lose(why, len(rows))
+                return
+            decoded.cuts += len(walk.leaves)
             alike = self._alike(table, walk)
             whole = bool(alike.all())
             part = table if whole else table[alike]
@@ -213,10 +219,12 @@ class RosDecoder:
         elif not isinstance(kind, Struct) and kind != "string":
             self._numbers(walk, kind, path, (count,))
         else:
+            tree = isinstance(kind, Struct) and any(one.name == "child_frame_id" for one in kind.fields)
+            most = _LONGEST_TREE if tree else LONGEST_LIST
             for number in range(count):
-                if number == _LONGEST_LIST:
-                    walk.skipped[f"{path}/{_LONGEST_LIST}..."] = f"a list of more than {_LONGEST_LIST} objects"
-                if number >= _LONGEST_LIST:
+                if number == most:
+                    walk.skipped[f"{path}/{most}..."] = f"a list of more than {most} objects"
+                if number >= most:
                     held, walk.leaves = walk.leaves, []
                     self._one(walk, kind, path)
                     walk.leaves = held
