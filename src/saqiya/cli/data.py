@@ -129,6 +129,52 @@ def audit(
             say(f"  missing: {name}, for {why}")
 
 
+@app.command()
+def retain(
+    name: Annotated[str, typer.Argument(help="Of the decision; the same name goes on with it after a crash.")],
+    keep: Annotated[list[str] | None, typer.Option(help='"site|policy|task=0.1": share of a group to keep.')] = None,
+    otherwise: Annotated[float, typer.Option(help="The share of every other group.")] = 1.0,
+    younger_days: Annotated[float, typer.Option(help="What is younger is kept.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the lots.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase what is not kept; otherwise it is only said.")] = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep failures and all that something rests on; sample the rest by lot, so that rates stay unbiased."""
+    shares = {group: float(share) for group, share in pairs_of(keep or []).items()}
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.data.retain(
+            name, shares=shares, otherwise=otherwise, younger_s=younger_days * 86400.0, seed=seed, dry=not yes
+        )
+    if as_json:
+        emit(made)
+    else:
+        say(f"{len(made.kept)} kept, {len(made.dropped)} {'erased' if yes else 'would be erased; --yes does it'}.")
+        rows("Groups", ("site|policy|task", "kept with probability"), list(made.probability.items()))
+
+
+@app.command()
+def erase(
+    episodes: Annotated[list[str], typer.Argument(help="By id, key or a unique part of an id.")],
+    reason: Annotated[str, typer.Option(help="Stands on the tombstones; no personal data.")],
+    yes: Annotated[bool, typer.Option("--yes", help="There is no way back.")] = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Erase the bytes of episodes for good, and list what was made from them."""
+    if not yes:
+        raise UsageError("erasing cannot be undone", subject=", ".join(episodes), remedy="To go on, add --yes.")
+    with opened(where, quiet=as_json) as wheel:
+        made = wheel.data.erase(episodes, reason=reason)
+    if as_json:
+        emit(made)
+        return
+    say(f"{len(made.episodes)} episodes, {len(made.objects)} objects, {made.freed_bytes / 2**20:.1f} MiB erased.")
+    rows("Made from them", ("kind", "ids"), [(kind, ", ".join(ids)) for kind, ids in made.touched.items()])
+    for place in made.originals:
+        say(f"  an original outside the workspace was not touched: {place}")
+
+
 def _cells(finding: Mapping[str, JsonValue]) -> tuple[str, ...]:
     return tuple(str(finding.get(name, "")) for name in ("check", "stream", "severity", "what"))
 

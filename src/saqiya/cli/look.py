@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from saqiya.cli.app import FAILED, NO, JsonFlag, Where, app, opened
+from saqiya.cli.ask import show_tax
 from saqiya.cli.show import emit, rows, say, success_text
 from saqiya.cli.verbs import pairs_of
 from saqiya.loop.standing import Standing, standing
@@ -72,9 +73,16 @@ def _summary(found: Any) -> None:  # noqa: ANN401 - the report's own class would
 
 
 @app.command()
-def status(where: Where = Path(), as_json: JsonFlag = False) -> None:
+def status(
+    tax: Annotated[bool, typer.Option("--tax", help="What data costs here: bytes, copies, seconds, waiting.")] = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
     """Show where the wheel stands, what is open, and what it would do next and why."""
     with opened(where, quiet=True) as wheel:
+        if tax:
+            show_tax(wheel, as_json=as_json)
+            return
         found = standing(wheel)
     if as_json:
         emit(found)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["Live", "emit", "rows", "say", "success_text"]
 
@@ -27,7 +28,7 @@ def say(text: str) -> None:
 
 
 def rows(title: str, header: Sequence[str], body: Sequence[Sequence[object]]) -> None:
-    """Print a table, or one line that says it is empty."""
+    """Print a table, or one line that says it is empty; what a cell says is never read as markup."""
     if not body:
         say(f"{title}: none")
         return
@@ -35,7 +36,7 @@ def rows(title: str, header: Sequence[str], body: Sequence[Sequence[object]]) ->
     for name in header:
         table.add_column(name, overflow="fold")
     for row in body:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     _out.print(table)
 
 

@@ -344,7 +344,7 @@ class _Batch:
         if audited.judgement.verdict == "rejected":
             why = "; ".join(one.what for one in audited.judgement.because[:3])
             raise InvalidEpisode(
-                why, remedy="Record again, or give the check another rule ([audit], see docs/audit.md)."
+                why, remedy="Record again, or give the check another rule (docs/audit.md)."
             )
         cameras, media = _cameras(original, log)
         episode = _describe(self.store, log, log.span, recording, media=media, policies=self.policies)
@@ -362,13 +362,15 @@ class _Batch:
     def flush(self) -> None:
         """Store what waits; what other processes took in meanwhile is known before anything is stored beside it."""
         while self.waiting:
+            self._catch_up()
             alone = self.store.catalog.newer(Episode, self.seen_ns)
-            made, audits = _commit(self.store, self.waiting, self.clock, unless=alone)
+            made, audits = _commit(self.store, self.waiting, self.clock, unless=alone) if self.waiting else ([], [])
             if made:
                 self.waiting = []
                 self.episodes += made
                 self.audits += audits
-            self._catch_up()
+            for episode in made:
+                self.known.add(episode.id, episode.prints)
 
     def _catch_up(self) -> None:
         """Learn which tries came in since the last look; what waits and is the same try as one of them is its alias."""

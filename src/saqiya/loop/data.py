@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
-from saqiya.domain.contracts import Progress, Shipped
+from saqiya.domain.contracts import DatasetWriter, Progress, Shipped
 from saqiya.domain.ids import Clock
-from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy
+from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy, Retention, Subset
 from saqiya.domain.streams import EpisodeLog, JsonValue
 from saqiya.errors import UsageError
 from saqiya.ingest import stage as ingest
@@ -20,7 +20,14 @@ from saqiya.ingest.cut_rules import CutRules
 from saqiya.ingest.findings import rules_of
 from saqiya.ingest.remap import renaming_from
 from saqiya.ingest.sufficiency import missing_by_site
+from saqiya.loop.ask import Answer, ask, ask_to_file, resolve, save_subset
+from saqiya.loop.diff import diff
+from saqiya.loop.tax import Tax, exporting, ingesting, tax
 from saqiya.mix import stage as mix
+from saqiya.mix.difference import Difference
+from saqiya.stores.erase import Erasure, erase
+from saqiya.stores.keep import candidates, retain
+from saqiya.stores.retain import Chosen, Rule, choose
 from saqiya.stores.workspace import Workspace
 from saqiya.train.stage import examine
 
@@ -60,7 +67,10 @@ class Data:
         manner = ingest.Manner(ingest.Keep(keep), facts or {}, renaming_from(said), checks)
         formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
         files = [Path(one) for one in paths]
-        return ingest.run(self.store, files, formats, manner, clock=self.clock, progress=self.progress)
+        with ingesting(self.store, self.clock) as note:
+            admitted = ingest.run(self.store, files, formats, manner, clock=self.clock, progress=self.progress)
+            note(admitted, files)
+        return admitted
 
     def cut(self, episode: str, rules: CutRules) -> tuple[Episode, EpisodeLog, Cutting]:
         """Try cutting rules on a log that came in as one episode; nothing is stored.
@@ -134,7 +144,7 @@ class Data:
 
         Args:
             name: what it is called from now on.
-            what: episodes, by id, key or a unique part of an id.
+            what: a named subset, or episodes by id, key or a unique part of an id.
             weights: of a sample, by episode id; 1.0 where nothing is said.
             note: why it was made.
 
@@ -151,7 +161,7 @@ class Data:
         """Write episodes, or the episodes of a dataset version, as another format's dataset.
 
         Args:
-            what: one dataset version, or any number of episodes, by id, key or a unique part of an id.
+            what: one dataset version, a named subset, or any number of episodes, by id, key or part of an id.
             path: where to; it must not exist.
             form: a registered writer: "lerobot", "mcap", "rerun", "robomimic".
             settings: the writer's own ("fps").
@@ -161,20 +171,22 @@ class Data:
             AlreadyThere: `path` exists.
         """
         version, episodes = self._chosen(what)
-        writer = plugins.load("saqiya.writers", form)()
-        notes = writer.write_all(
-            self._shipped(version, episodes), Path(path), settings=settings or {}, progress=self.progress
-        )
-        made = Export(
-            id=self.store.catalog.new_id("export"),
-            dataset=version.id if version else None,
-            episodes=tuple(one.id for one in episodes),
-            format=form,
-            location=str(Path(path).resolve()),
-            settings=dict(settings or {}),
-            notes=tuple(notes),
-        )
-        return self.store.catalog.put(made, key=made.id)
+        writer: DatasetWriter = plugins.load("saqiya.writers", form)()
+        with exporting(self.store, self.clock) as note:
+            shipped = self._shipped(version, episodes)
+            notes = writer.write_all(shipped, Path(path), settings=settings or {}, progress=self.progress)
+            made = Export(
+                id=self.store.catalog.new_id("export"),
+                dataset=version.id if version else None,
+                episodes=tuple(one.id for one in episodes),
+                format=form,
+                location=str(Path(path).resolve()),
+                settings=dict(settings or {}),
+                notes=tuple(notes),
+            )
+            stored = self.store.catalog.put(made, key=made.id)
+            note(stored, [one for one in notes if "resampled" in one])
+        return stored
 
     def view(self, episode: str, *, at_s: float | None, viewer: str, out: str | Path | None = None) -> Viewed:
         """Write an episode for Rerun or Foxglove, at a moment, and say how to open it; nothing is started or served.
@@ -196,7 +208,67 @@ class Data:
             target.unlink(missing_ok=True)
         return view(self.store.log(noun), target, at_s=at_s, viewer=viewer)
 
+    def query(self, sql: str, *, most_rows: int | None = None) -> Answer:
+        """Answer one SELECT over episodes, spans, failures, corrections, trials, policies and signals.
+
+        Raises:
+            UsageError: the SQL is wrong, or asks for what a query may not do.
+        """
+        return ask(self.store, sql, most_rows=most_rows, progress=self.progress)
+
+    def query_to_file(self, sql: str, path: str | Path) -> tuple[int, tuple[str, ...]]:
+        """Write an answer as Parquet; return its rows and notes."""
+        return ask_to_file(self.store, sql, Path(path), progress=self.progress)
+
+    def subset(self, name: str, sql: str) -> Subset:
+        """Name the episodes that a query gives; nothing is copied, and asking again gives what is there then."""
+        return save_subset(self.store, name, sql)
+
+    def diff(self, before: str, after: str) -> Difference:
+        """Say what changed between two dataset versions, by episode, span and weight."""
+        return diff(self.store, before, after)
+
+    def tax(self) -> Tax:
+        """Return what the data cost so far: bytes, copies, conversions, waiting."""
+        return tax(self.store)
+
+    def retain(
+        self,
+        name: str,
+        *,
+        shares: Mapping[str, float],
+        otherwise: float = 1.0,
+        younger_s: float = 0.0,
+        seed: int = 0,
+        dry: bool = True,
+    ) -> Chosen | Retention:
+        """Keep tries by rule and by lot, and erase the others; probabilities are written down.
+
+        Failures, corrections, and all that a version, a trial or a deployment rests on are always kept.
+
+        Args:
+            name: of the decision; the same name goes on with it after a crash.
+            shares: of a group "site|policy|task", the share of its successes to keep.
+            otherwise: the share of groups that are not named.
+            younger_s: what is younger is kept.
+            seed: of the lots.
+            dry: only say what would be kept.
+        """
+        rule = Rule(probability=shares, otherwise=otherwise, younger_s=younger_s)
+        outcomes = outcomes_of(self.store, self.store.catalog.all(Episode))
+        now_ns = self.clock()
+        if dry:
+            return choose(candidates(self.store, outcomes, now_ns=now_ns), rule, seed=seed)
+        return retain(self.store, outcomes, rule, seed=seed, now_ns=now_ns, key=f"retention/{name}")[0]
+
+    def erase(self, episodes: Sequence[str], *, reason: str) -> Erasure:
+        """Erase the bytes of episodes for good, leave tombstones, and list what was made from them."""
+        ids = [self.store.catalog.get(one, Episode).id for one in episodes]
+        return erase(self.store, ids, reason=reason)
+
     def _chosen(self, what: Sequence[str]) -> tuple[DatasetVersion | None, list[Episode]]:
+        if len(what) == 1 and any(one.name == what[0] for one in self.store.catalog.all(Subset)):
+            return None, list(self.store.catalog.each(Episode, resolve(self.store, what[0])))
         nouns = [self.store.catalog.get(one) for one in what]
         if len(nouns) == 1 and isinstance(nouns[0], DatasetVersion):
             ids = dict.fromkeys(entry.episode for entry in nouns[0].entries)
