@@ -150,6 +150,17 @@ def test_no_flipped_or_missing_byte_does_harm(sound, data, tmp_path_factory):
     assert isinstance(log, EpisodeLog)
 
 
+def test_numbers_that_publishers_give_tell_what_was_lost(tmp_path):
+    make = Maker(1)
+    made = [make.joints(T0 + k * STEP, ["a"], [k]) for k in range(10)]
+    for k, one in enumerate(made):
+        one.header.seq = k + 3 * (k > 4)
+    items = [("/js", one, T0 + k * STEP) for k, one in enumerate(made)]
+    [log] = FORMAT.read(write1(tmp_path / "x.bag", make, items))
+    assert log.metadata["notes"]["/js"].startswith("3 messages were lost")
+    assert set(log.streams) == {"/js/position", "clock/js"}
+
+
 def test_packets_of_a_raw_bag_stay_in_the_file(tmp_path):
     make = Maker(1)
     sent = packets(count=10)

@@ -18,10 +18,12 @@ from saqiya.formats.spool import Spool
 __all__ = ["place_table"]
 
 _STAMP_PATHS = ("header/stamp", "timestamp")
+_NUMBERED = "header/seq"  # ROS 1 counts a publisher's messages: no signal of the robot, but it tells what was lost
 _FRAMES = {"header/frame_id", "frame_id", "child_frame_id"}
 _VECTORS = (("x", "y", "z"), ("x", "y", "z", "w"), ("r", "g", "b", "a"), ("x", "y"))
 _LOGS = {"rosgraph_msgs/Log", "rcl_interfaces/Log", "foxglove_msgs/Log"}
 MOST_WASTE = 4
+MOST_LOST_AT_ONCE = 100_000
 MOST_IN_MEMORY_BYTES = 1 << 28
 MOST_PADDED_BYTES = 1 << 28
 MOST_STREAMS = 256
@@ -51,6 +53,7 @@ def _place(topic: str, decoder: Decoder, batches: list[Batch], stamps: Stamps, f
     if decoder.type in _LOGS:
         _lines(topic, batches, stamps, found)
         return
+    found.note(topic, _lost(batches))
     rest = joints(topic, decoder, transforms(topic, batches, stamps, found), stamps, found)
     _texts(topic, rest, stamps, found)
     columns = _columns(rest)
@@ -78,6 +81,19 @@ def _sensor(batches: list[Batch], count: int) -> NDArray[np.int64] | None:
     return out
 
 
+def _lost(batches: Sequence[Batch]) -> str:
+    """Say how many messages never came, by the numbers that one publisher gave them; "" where none or nobody knows."""
+    parts = [(batch.rows, batch.numbers[_NUMBERED]) for batch in batches if _NUMBERED in batch.numbers]
+    if not parts:
+        return ""
+    rows, numbers = (np.concatenate(side) for side in zip(*parts, strict=True))
+    steps = np.diff(numbers[np.argsort(rows, kind="stable")].astype(np.int64))
+    lost = int((steps - 1).sum())
+    if not len(steps) or steps.min() < 1 or not lost or steps.max() > MOST_LOST_AT_ONCE:
+        return ""
+    return f"{lost} messages were lost on the way to the recorder (header.seq)"
+
+
 def _named(topic: str, path: str) -> str:
     return f"{topic}/{path}" if path else topic
 
@@ -86,7 +102,7 @@ def _columns(batches: Sequence[Batch]) -> dict[str, list[_Part]]:
     columns: dict[str, list[_Part]] = {}
     for batch in batches:
         for path, values in batch.numbers.items():
-            if path not in _STAMP_PATHS:
+            if path not in _STAMP_PATHS and path != _NUMBERED:
                 columns.setdefault(path, []).append(_Part(batch.rows, values))
     texts = {path for batch in batches for path in batch.texts}
     for path in texts & set(columns):
