@@ -1,8 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
@@ -150,23 +153,36 @@ def test_a_demonstration_without_numbers_does_not_cost_the_others(tmp_path: Path
     assert isinstance(second, EpisodeLog)
 
 
-def test_damage_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
-    whole = write(tmp_path / "a.hdf5", {"demo_1": arrays(40), "demo_2": arrays(30)}).read_bytes()
-    rng = np.random.default_rng(5)
-    for number in range(40):
-        data = bytearray(whole)
-        if number % 2:
-            data = data[: int(rng.integers(9, len(data)))]
-        else:
-            for place in rng.integers(8, len(data), size=12):
-                data[place] = int(rng.integers(256))
-        path = tmp_path / f"damaged-{number}.hdf5"
-        path.write_bytes(bytes(data))
-        try:
-            items = list(Hdf5Format().read(path))
-        except UnreadableLog:
-            continue
-        assert all(isinstance(item, EpisodeLog | Unread) for item in items)
+def survivors(path: Path) -> list[EpisodeLog | Unread]:
+    try:
+        return list(Hdf5Format().read(path))
+    except UnreadableLog as error:
+        return [Unread(path.name, error.what, error.remedy)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("whole") / "a.hdf5"
+    write(path, {"demo_1": arrays(40), "demo_2": arrays(30)}, env="Lift")
+    with h5py.File(path, "a") as file:
+        file["data/demo_1"].create_dataset("obs/packed", data=np.zeros((40, 9)), chunks=(7, 9), compression="gzip")
+        file["mask/train"] = ["demo_1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saqiya.formats.far.LIMIT_S", 2)
+        yield path
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_of_ours(whole: Path, data: st.DataObject) -> None:
+    content = bytearray(whole.read_bytes())
+    for _ in range(data.draw(st.integers(0, 6))):
+        at = data.draw(st.integers(0, len(content) - 8))
+        content[at : at + 8] = data.draw(st.sampled_from([bytes(8), b"\xff" * 8, (2**40).to_bytes(8, "little")]))
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path = whole.with_name("damaged.hdf5")
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    assert all(isinstance(item, EpisodeLog) or item.remedy for item in survivors(path))
 
 
 def test_a_text_that_the_library_would_read_for_ever_costs_only_the_texts(

@@ -200,6 +200,18 @@ def test_groups_at_the_root_are_tries_and_one_more_state_is_kept(tmp_path: Path)
     assert len(first.streams["observation/agent/qpos"].t_ns) == STEPS + 1
 
 
+def test_flags_tell_many_tries_of_one_file_apart(tmp_path: Path) -> None:
+    values = numbers(9, 3)
+    with h5py.File(tmp_path / "relocate.hdf5", "w") as file:
+        file["observations"], file["actions"], file["infos/qpos"] = values, values[:, :2], values
+        file["terminals"] = np.arange(9) == 3
+        file["timeouts"] = np.arange(9) == 6
+    logs = list(Hdf5Format().read(tmp_path / "relocate.hdf5"))
+    assert [log.key for log in logs] == ["relocate/0", "relocate/1", "relocate/2"]
+    assert np.array_equal(logs[1].streams["observation/observations"].values, values[4:7])
+    assert [len(log.streams["action/executed"].t_ns) for log in logs] == [4, 3, 2]
+
+
 def test_libero_files_tell_the_task_in_words(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         file["data/demo_0/actions"] = numbers(STEPS, 7)

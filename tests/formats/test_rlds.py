@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
@@ -252,3 +254,33 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
     path = folder(tmp_path / "1.0.0")
     (tmp_path / "checked").mkdir()
     check_format(RldsFormat(), tmp_path / "checked", samples=[path, path / SHARD.format(0, 2)])
+
+
+def survivors(path: Path) -> list[EpisodeLog | Unread]:
+    try:
+        return list(RldsFormat().read(path))
+    except UnreadableLog as error:
+        return [Unread(path.name, error.what, error.remedy)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("whole") / "1.0.0") / SHARD.format(0, 2)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_of_ours(whole: Path, data: st.DataObject) -> None:
+    records = [bytearray(a_try(3)), bytearray(a_try(5))]
+    inside = data.draw(st.booleans())
+    for _ in range(data.draw(st.integers(0, 6))):  # with sums that are right: the message itself is damaged
+        one = records[data.draw(st.integers(0, 1))]
+        one[data.draw(st.integers(0, len(one) - 1))] ^= data.draw(st.integers(1, 255))
+    content = bytearray(b"".join(frame(bytes(one)) for one in records))
+    if not inside:
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        content = content[: data.draw(st.integers(0, len(content)))]
+    path = whole.with_name("odd-val.tfrecord-00000-of-00001")
+    path.write_bytes(bytes(content))
+    assert all(isinstance(item, EpisodeLog) or item.remedy for item in survivors(path))
+    path.unlink()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
@@ -280,19 +282,53 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
     check_format(ZarrFormat(), tmp_path / "checked", samples=[tmp_path / "a.zarr", zipped])
 
 
-def test_damage_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
-    whole = buffer(tmp_path / "a.zarr")
-    files = sorted(file for file in whole.rglob("*") if file.is_file())
-    rng = np.random.default_rng(5)
-    for number in range(25):
-        file = files[int(rng.integers(len(files)))]
-        data = bytearray(good := file.read_bytes())
-        for place in rng.integers(0, len(data), size=4):
-            data[place] = int(rng.integers(256))
-        file.write_bytes(bytes(data[: int(rng.integers(len(data)))] if number % 3 == 0 else data))
-        try:
-            items = list(ZarrFormat().read(whole))
-        except UnreadableLog:
-            items = []
-        assert all(isinstance(item, EpisodeLog | Unread) for item in items)
-        file.write_bytes(good)
+def survivors(path: Path) -> list[EpisodeLog | Unread]:
+    try:
+        return list(ZarrFormat().read(path))
+    except UnreadableLog as error:
+        return [Unread(path.name, error.what, error.remedy)]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    store = buffer(folder / "a.zarr", request.param)
+    with zipfile.ZipFile(folder / "a.zarr.zip", "w") as archive:
+        for file in sorted(store.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(store).as_posix())
+    return folder / "a.zarr.zip"
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_of_ours(whole: Path, data: st.DataObject) -> None:
+    content = bytearray(whole.read_bytes())
+    for _ in range(data.draw(st.integers(0, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path = whole.with_name("damaged.zarr.zip")
+    cut = data.draw(st.booleans())
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))] if cut else content))
+    assert all(isinstance(item, EpisodeLog) or item.remedy for item in survivors(path))
+
+
+LEAVES = st.one_of(
+    st.none(), st.integers(), st.floats(), st.text(max_size=9), st.sampled_from(["<M8[ns]", "|V9", "<U999"])
+)
+KEYS = ["shape", "chunks", "dtype", "compressor", "filters", "order", "fill_value", "zarr_format"]
+
+
+def nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "name", "x"]), inner, max_size=3)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(key=st.sampled_from(KEYS), value=st.recursive(LEAVES, nested, max_leaves=6))
+def test_any_metadata_costs_at_most_its_array(
+    tmp_path_factory: pytest.TempPathFactory, key: str, value: object
+) -> None:
+    path = buffer(tmp_path_factory.mktemp("odd") / "a.zarr")
+    meta = path / "data" / "state" / ".zarray"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {key: value}))
+    for log in logs(path):
+        assert {"action/executed", "camera/img"} <= set(log.streams)

@@ -14,6 +14,7 @@ from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, JsonValue
 from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.array_clock import rate_said
+from saqiya.formats.array_cut import cuts_of, parts_of
 from saqiya.formats.array_episode import Column, Rate, episode_of
 from saqiya.formats.array_names import facts_of
 from saqiya.formats.far import Far
@@ -38,9 +39,10 @@ _COPY_AGAIN = "Copy or record it again."
 class Hdf5Format:
     """Reads HDF5 files of robot tries.
 
-    Groups `demo_0`, `episode_1`, `traj_2` (below `data` or at the root) are tries; a file without them is one. Where
-    no clock is stored the rate is what the file declares (`control_freq`, `fps`), else 50 Hz for ALOHA's layout and
-    `rate_hz` for others; stamps are made from it, marked `Stamp.ASSUMED`, and `metadata["clock"]` says so.
+    Groups `demo_0`, `episode_1`, `traj_2` (below `data` or at the root) are tries; a file without them is one, or the
+    many that `terminals` and `timeouts` tell apart. Where no clock is stored the rate is what the file declares
+    (`control_freq`, `fps`), else 50 Hz for ALOHA's layout and `rate_hz` for others; stamps are made from it, marked
+    `Stamp.ASSUMED`, and `metadata["clock"]` says so.
     """
 
     name = "hdf5"
@@ -77,7 +79,7 @@ class Hdf5Format:
                 yield from _own(far, columns)
                 return
             if not names:
-                yield self._alone(path, columns, words, damage)
+                yield from self._alone(path, columns, words, damage)
                 return
             if holder:
                 own, more = _words(far, holder)
@@ -88,13 +90,25 @@ class Hdf5Format:
                     continue
                 yield self._one(far, columns, (holder, name), words, (damage, splits.get(name, [])))
 
-    def _alone(self, path: Path, columns: Hdf5Columns, words: Mapping[str, JsonValue], damage: list[str]) -> EpisodeLog:
+    def _alone(
+        self, path: Path, columns: Hdf5Columns, words: Mapping[str, JsonValue], damage: list[str]
+    ) -> Iterator[EpisodeLog | Unread]:
+        """Read the file as one try, or as the tries that its flags tell apart."""
         try:
             found = columns.of("/")
-            log = episode_of(path.stem, found, words, self._rate(words, found))
+            rate = self._rate(words, found)
+            cuts = cuts_of(found)
+            if len(cuts) < 2:
+                yield _said(episode_of(path.stem, found, words, rate), self.name, damage)
+                return
         except (UnreadableLog, InvalidEpisode) as error:
             raise UnreadableLog(error.what, subject=str(path), remedy=error.remedy or _COPY_AGAIN) from error
-        return _said(log, self.name, damage)
+        for number, part in enumerate(parts_of(found, cuts)):
+            key = f"{path.stem}/{number}"
+            try:
+                yield _said(episode_of(key, part, words, rate), self.name, damage)
+            except (UnreadableLog, InvalidEpisode) as error:
+                yield Unread(key, error.what, error.remedy or _COPY_AGAIN)
 
     def _one(
         self,
