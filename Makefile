@@ -4,10 +4,12 @@
 #   check   everything cheap: format, lint, types, import contract, docs against the code
 #   docs    run every code block of README.md and docs/
 #   bench   every benchmark, at most an hour; one of them: make bench ONLY=gate
+#   peers   what benchmarks compare with, each in an environment of its own under .peers (PYTHON312=python3.12)
 #   venv    only set up
 #   clean   remove .venv and demo/
 
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 JOBS ?= 2
 # Where to get the CPU build of torch when pip's configured sources have none. PyPI's own build for Linux carries CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -16,7 +18,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TORCH := $(shell sed -n 's/^train = \["torch==\([0-9.]*\)"\]$$/\1/p' pyproject.toml)
 
-.PHONY: demo test check docs bench venv clean
+.PHONY: demo test check docs bench peers venv clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -37,6 +39,25 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+# LeRobot caps torch below ours and needs Python 3.12; Rerun's loader needs more than its viewer does. Both decode on the
+# CPU: LeRobot's torchcodec finds FFmpeg only where the system has it (apt-get install ffmpeg), else it falls back to PyAV.
+peers: .peers/lerobot/.installed .peers/rerun/.installed
+
+.peers/lerobot/.installed:
+	$(PYTHON312) -m venv .peers/lerobot
+	@.peers/lerobot/bin/python -m pip install -q --index-url $(TORCH_INDEX) \
+	        torch==2.11.0 torchvision==0.26.0 torchcodec==0.11.1 2>/dev/null \
+	    || echo "no CPU builds of torch 2.11 at $(TORCH_INDEX); taking PyPI's, which carry CUDA"
+	.peers/lerobot/bin/python -m pip install -q "lerobot[dataset]==0.6.1"
+	@touch $@
+
+.peers/rerun/.installed:
+	$(PYTHON) -m venv .peers/rerun
+	@.peers/rerun/bin/python -m pip install -q "torch==$(TORCH)+cpu" 2>/dev/null \
+	    || .peers/rerun/bin/python -m pip install -q --index-url $(TORCH_INDEX) "torch==$(TORCH)"
+	.peers/rerun/bin/python -m pip install -q "rerun-sdk[catalog]==0.41.0" "av>=14" numpy pillow
+	@touch $@
 
 venv: $(STAMP)
 

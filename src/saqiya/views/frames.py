@@ -98,6 +98,7 @@ class Decoder:
         self._next = -1  # the packet to go on with; -1: the context was drained
         self._shown: dict[int, VideoFrame] = {}
         self._wanted: set[int] = set()
+        self._newest = -1
         self._scaler: Any = None
 
     def frames(self, clip: Clip, pictures: Sequence[int]) -> list[VideoFrame]:
@@ -159,7 +160,7 @@ class Decoder:
             self._shown = {}
         found = {picture: self._shown[picture] for picture in pictures if picture in self._shown}
         missing = [picture for picture in pictures if picture not in found]
-        self._wanted = set(missing)
+        self._wanted, self._newest = set(missing), max(missing, default=-1)
         if missing:
             first, last = int(clip.packet[missing[0]]), int(clip.packet[missing[-1]])
             if not (follows and begin <= self._next <= first):
@@ -218,7 +219,9 @@ class Decoder:
         for number in range(self._next, end):
             at = int(offset[number])
             packet = Packet(data[at : at + int(size[number])])
-            packet.pts = int(clip.track.rank[number])
+            packet.pts = picture = int(clip.track.rank[number])
+            if clip.reordered and self._context is not None:  # B-frames that nobody wants and nothing leans on
+                self._context.skip_frame = "DEFAULT" if self._keeps(picture) else "NONREF"
             packet.is_keyframe = bool(clip.track.key[number])  # FFmpeg adds a PNG that is none to the one before
             self._decode(clip, packet)
         self._next = max(end, self._next)
@@ -238,8 +241,12 @@ class Decoder:
                 self._next, self._clip = -1, None
                 raise _lie(clip.name, f"a picture is {frame.width} x {frame.height}, not as declared")
             # Frames nobody asked for go back to FFmpeg's pool at once: memory that is used again costs nothing.
-            if frame.pts is not None and (frame.pts in self._wanted or frame.pts > max(self._wanted, default=-1)):
+            if frame.pts is not None and self._keeps(frame.pts):
                 self._shown[frame.pts] = frame
+
+    def _keeps(self, picture: int) -> bool:
+        """Say whether a picture is wanted, or may be asked for next."""
+        return picture in self._wanted or picture > self._newest
 
 
 def _plane(frame: VideoFrame) -> NDArray[Any]:
