@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -22,36 +23,52 @@ pytestmark = pytest.mark.slow
 KILLS = 20
 CREW = 8
 LATE_NS = 10**20
-TAKE = """
-import sys
-from pathlib import Path
-from saqiya.loop.flywheel import Flywheel
-with Flywheel(sys.argv[1]) as wheel:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    done = wheel.data.ingest([Path(one) for one in sys.argv[2:]])
-print(*(episode.id for episode in done.episodes), *(one.reason for one in done.rejections))
-"""
 # Imports all that an ingest needs by doing one, then forks: starting Python takes longer than what is to be killed.
-DRIVER = """
-import os, signal, sys, time
+TAKE = """
+import json, os, signal, sys, time, traceback
 from pathlib import Path
 from saqiya.loop.flywheel import Flywheel
-def take(root, logs):
+def take(root, *logs):
     with Flywheel(root) as wheel:
-        wheel.data.ingest([Path(logs)])
+        done = wheel.data.ingest([Path(one) for one in logs])
+    return [one.id for one in done.episodes], [one.reason for one in done.rejections]
 take(sys.argv[1], sys.argv[2])
 print("ready", flush=True)
+"""
+CREW_OF = (
+    TAKE
+    + """
+root, *crew = json.loads(sys.stdin.readline())
+children = []
+for number, logs in enumerate(crew):
+    child = os.fork()
+    if child == 0:
+        try:
+            said = json.dumps(take(root, *logs))
+        except BaseException:
+            said = json.dumps([[], [traceback.format_exc()]])
+        Path(root, f"said-{number}").write_text(said)
+        os._exit(0)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children], flush=True)
+"""
+)
+DRIVER = (
+    TAKE
+    + """
 for line in sys.stdin:
     root, logs, delay_s = line.rstrip("\\n").split("\\t")
     child = os.fork()
     if child == 0:
         take(root, logs)
         os._exit(0)
-    time.sleep(float(delay_s))
+    end = time.monotonic() + float(delay_s)
+    while time.monotonic() < end and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+)
 
 
 def write_log(path: Path, seed: int, rows: int = 200) -> Path:
@@ -87,26 +104,31 @@ def assert_whole(root: Path, expected: set[str]) -> set[str]:
     return set(names)
 
 
+def driven(script: str, fresh: Path) -> subprocess.Popen[str]:
+    """Start a script that takes in one log elsewhere, and so has imported all it needs when it is ready."""
+    Flywheel.init(fresh / "scratch").close()
+    log = write_log(fresh / "scratch.mcap", 999_999)
+    command = [sys.executable, "-c", script, str(fresh / "scratch"), str(log)]
+    driver = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert driver.stdout.readline() == "ready\n"
+    return driver
+
+
 def test_eight_processes_take_in_logs_of_their_own_and_the_same_ones(fresh):
     root = fresh / "shared"
     Flywheel.init(root).close()
     common = some_logs(fresh / "common", 10)
     own = [some_logs(fresh / f"own{n}", 6, first=100 * (n + 1)) for n in range(CREW)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    crew = []
-    for number, mine in enumerate(own):
-        files = mine + common
+    crew = [[str(path) for path in mine + common] for mine in own]
+    for number, files in enumerate(crew):
         random.Random(number).shuffle(files)
-        crew.append(subprocess.Popen([sys.executable, "-c", TAKE, str(root), *map(str, files)], **pipes))
-    assert [one.stdout.readline() for one in crew] == ["ready\n"] * CREW
-    for one in crew:  # all at once
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    said = [one.communicate() for one in crew]
-    assert [(one.returncode, err) for one, (_, err) in zip(crew, said, strict=True)] == [(0, "")] * CREW
+    driver = driven(CREW_OF, fresh)
+    assert driver.communicate(json.dumps([str(root), *crew]) + "\n")[0] == f"{[0] * CREW}\n"
+    said = [json.loads((root / f"said-{number}").read_text()) for number in range(CREW)]
+    assert [reasons for _, reasons in said] == [[]] * CREW
     names = {path.name for path in common} | {path.name for files in own for path in files}
     assert assert_whole(root, names) == names
-    answers = [set(out.split()) for out, _ in said]
+    answers = [set(ids) for ids, _ in said]
     assert {len(one) for one in answers} == {16}
     assert len(set.intersection(*answers)) == 10  # whoever came second was given the first one's episode
 
@@ -115,9 +137,9 @@ def test_nothing_is_half_in_after_twenty_kills_and_what_they_left_is_swept(fresh
     logs = some_logs(fresh / "logs", 60)
     names = {path.name for path in logs}
     Flywheel.init(fresh / "calm").close()
-    command = [sys.executable, "-c", DRIVER, str(fresh / "calm"), str(fresh / "logs")]
-    driver = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert driver.stdout.readline() == "ready\n"
+    with Flywheel(fresh / "calm") as wheel:
+        wheel.data.ingest([fresh / "logs"])
+    driver = driven(DRIVER, fresh)
     assert assert_whole(fresh / "calm", names) == names
     draw, struck, midway, number = random.Random(20), 0, 0, 0
     while struck < KILLS:
@@ -126,7 +148,8 @@ def test_nothing_is_half_in_after_twenty_kills_and_what_they_left_is_swept(fresh
         Flywheel.init(root).close()
         held: set[str] = set()
         while held != names:
-            driver.stdin.write(f"{root}\t{fresh / 'logs'}\t{draw.uniform(0.01, 0.6)}\n")
+            delay_s = draw.uniform(0.01, 0.6) if struck < KILLS else 600.0
+            driver.stdin.write(f"{root}\t{fresh / 'logs'}\t{delay_s}\n")
             driver.stdin.flush()
             struck += int(driver.stdout.readline()) == -9
             before, held = held, assert_whole(root, names)
