@@ -38,6 +38,7 @@ class FormatTax:
         numbers_bytes: their numeric streams, decoded once into objects.
         cameras_bytes: packets that had to be joined into an object of their own; those that lie in an original are not.
         originals_bytes: how much of the originals still lies where it was read, outside the workspace.
+        written_bytes: all that was written of them: imported, numbers and cameras.
         per_byte: written for each byte read; None when nothing was read.
         copies: of each byte, originals included; None when nothing was read.
     """
@@ -50,21 +51,9 @@ class FormatTax:
     numbers_bytes: int
     cameras_bytes: int
     originals_bytes: int
-
-    @property
-    def written_bytes(self) -> int:
-        """All that was written of it."""
-        return self.imported_bytes + self.numbers_bytes + self.cameras_bytes
-
-    @property
-    def per_byte(self) -> float | None:
-        """Bytes written for each byte read."""
-        return self.written_bytes / self.read_bytes if self.read_bytes else None
-
-    @property
-    def copies(self) -> float | None:
-        """Copies of each byte: what was written, and the originals that are still there."""
-        return (self.written_bytes + self.originals_bytes) / self.read_bytes if self.read_bytes else None
+    written_bytes: int
+    per_byte: float | None
+    copies: float | None
 
 
 @dataclass(frozen=True)
@@ -220,16 +209,25 @@ def _formats(store: Workspace) -> tuple[FormatTax, ...]:
     for name, mine in recordings.items():
         imported = {digest for one in mine for digest in _objects(one)}
         originals = [(path, size) for one in mine for path, _, size in one.files() if path]
+        read = sum(one.size_bytes for one in mine)
+        ours = _sizes(store, imported)
+        decoded = _sizes(store, numbers.get(name, set()))
+        joined = _sizes(store, cameras.get(name, set()) - imported)
+        outside = sum(size for path, size in originals if _is_there(Path(path), size))
+        written = ours + decoded + joined
         found.append(
             FormatTax(
                 format=name,
                 recordings=len(mine),
                 episodes=episodes.get(name, 0),
-                read_bytes=sum(one.size_bytes for one in mine),
-                imported_bytes=_sizes(store, imported),
-                numbers_bytes=_sizes(store, numbers.get(name, set())),
-                cameras_bytes=_sizes(store, cameras.get(name, set()) - imported),
-                originals_bytes=sum(size for path, size in originals if _is_there(Path(path), size)),
+                read_bytes=read,
+                imported_bytes=ours,
+                numbers_bytes=decoded,
+                cameras_bytes=joined,
+                originals_bytes=outside,
+                written_bytes=written,
+                per_byte=written / read if read else None,
+                copies=(written + outside) / read if read else None,
             )
         )
     return tuple(sorted(found, key=lambda one: one.read_bytes, reverse=True))

@@ -108,6 +108,7 @@ def refresh(store: Workspace, *, anew: bool = False) -> Snapshot:
 
 def damaged(snapshot: Snapshot) -> list[Path]:
     """Read every page of a snapshot and return the files that are not what was written."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     found = []
@@ -116,7 +117,7 @@ def damaged(snapshot: Snapshot) -> list[Path]:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for _ in file.iter_batches():
                     pass
-        except (OSError, ValueError):  # pyarrow's own errors are among these
+        except (OSError, ValueError, pa.ArrowException):
             found.append(path)
     return found
 
@@ -278,6 +279,8 @@ class _Refresh:
                 self._sinks["authors"].add(self._authors(noun))
             else:
                 self._touch(noun)
+        for noun, _, _ in fresh:  # what is said of them comes with them, mostly: a list of all of it would be long
+            self._touched.pop(noun.id, None)
         self._episodes(fresh)
 
     def _touch(self, noun: Noun) -> None:
