@@ -1,6 +1,7 @@
 """Every registered format keeps the contract; one that cannot write needs a sample here."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +61,23 @@ def tfrecord(folder: Path) -> Path:
     return path
 
 
+def bag(version: int, folder: Path) -> Path:
+    pytest.importorskip("rosbags")
+    from tests.formats.bags import Maker, robot, write1, write2
+
+    make = Maker(version)
+    if version == 1:
+        return write1(folder / "run.bag", make, robot(make, 5))
+    return next(write2(folder / "run", make, robot(make, 5)).glob("*.db3"))
+
+
 SAMPLES: dict[str, Callable[[Path], Path]] = {
     "table": table,
     "hdf5": robomimic,
     "zarr": replay_buffer,
     "rlds": tfrecord,
+    "rosbag1": partial(bag, 1),
+    "rosbag2": partial(bag, 2),
 }
 
 
