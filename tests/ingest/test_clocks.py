@@ -144,3 +144,11 @@ def test_the_target_is_the_clock_of_streams_that_have_only_the_loggers_stamps(ro
     topic = Stream(log.streams[JOINTS].t_ns + 3 * S, np.ones((2000, 1)), clock="mcap:log_time", stamp=Stamp.RECEIVE)
     (estimate,) = audit_clocks(replace(log, streams={**log.streams, "/status": topic})).estimates
     assert estimate.target == "mcap:log_time"
+
+
+def test_a_stream_that_stops_halfway_is_told_by_how_much_is_missing(robot_try):
+    log = robot_try(9)
+    most = checks(part(log, "observation/wrench", np.arange(3000)))["clock/partial"]
+    assert (most.severity.value, most.figures["early_s"]) == ("warning", pytest.approx(5.0, abs=0.1))
+    assert checks(part(log, "observation/wrench", np.arange(1000)))["clock/partial"].severity.value == "fault"
+    assert "clock/partial" not in checks(log)

@@ -20,10 +20,12 @@ SHORTEST_S = 0.5
 FEWEST_N = 8
 RESTLESS = 0.05
 """A column that repeats at most this share of its samples, even while the robot rests, has noise: it is never still."""
-ALIKE = 0.7
+ALIKE, ALIKE_AT_END = 0.4, 0.7
 """How well two streams' speeds must agree (rank correlation) for one to vouch that the other should move."""
+MOST_RUNS_N = 20
+FEW_VALUES_N = 16
 LEAP = 2.0
-"""A sensor that comes back leaps to where the robot has got to: by this many times its largest other step."""
+"""A sensor that comes back leaps to where the robot has got to: by this many times the 99 % quantile of its steps."""
 BIN_S = 0.2
 
 
@@ -51,9 +53,10 @@ def check_frozen(sensors: Mapping[str, Stream]) -> list[Finding]:
     """Find measured streams that repeat one value exactly while another stream shows that the robot moves.
 
     An object at rest and an idle arm repeat their values too. So a run counts only when it lasts half a second and 8
-    samples, another stream moves during it as it usually does, and one of two things speaks against rest: it is a force
-    or inertial sensor that elsewhere changes even while the robot rests; or its speed agrees with the other stream's
-    elsewhere (rank correlation of .7) and at the end of the run it leaps, where the run ends before the log does.
+    samples, another stream moves during it as it usually does, and one of three things speaks against rest. It is a
+    force or inertial sensor that elsewhere changes even while the robot rests. Or it comes back with a leap, and
+    elsewhere its speed agrees with the other stream's (rank correlation of .4). Or the run lasts to the end, and they
+    agree by .7.
     """
     usable = {name: one for name, one in sensors.items() if one.t_ns.size >= 2 * FEWEST_N and _moves(one)}
     speeds = {name: _Speed.of(one) for name, one in usable.items() if roles_of(name) & {Role.MEASURED, Role.COMMANDED}}
@@ -84,24 +87,28 @@ def check_frozen(sensors: Mapping[str, Stream]) -> list[Finding]:
 def _frozen(
     stream: Stream, values: Vector, columns: NDArray[np.int64], others: Mapping[str, _Speed], *, analog: bool
 ) -> tuple[NDArray[np.int64], _Run, str] | None:
+    """Return the longest run of some columns that speaks for a frozen sensor, and the stream that moved meanwhile."""
     part = values[:, columns]
-    equal = (part[1:] == part[:-1]).all(axis=1)
-    run = _longest(equal, stream.t_ns)
-    if run is None:
-        return None
-    start_ns, end_ns = int(stream.t_ns[run.begin]), int(stream.t_ns[run.end - 1])
-    moving = {other: speed for other, speed in others.items() if speed.moves_within(start_ns, end_ns)}
-    if not moving:
-        return None
-    if analog and part.shape[1] == 1 and part[run.begin, 0] in (part.min(), part.max()):
-        return None  # it stands at the end of its range: that is saturation
-    if analog and _has_noise(stream, part, run, others):
-        return columns, run, next(iter(moving))
-    if run.end < len(part) and not _leaps(part, run):
-        return None
+    if np.unique(part[:4096], axis=0).shape[0] <= FEW_VALUES_N:
+        return None  # a flag, a count, a gripper word
     own = _Speed.of(Stream(stream.t_ns, np.array(part)))
-    witness = next((other for other, speed in moving.items() if own.agrees(speed, start_ns, end_ns)), None)
-    return (columns, run, witness) if witness is not None else None
+    for run in _runs((part[1:] == part[:-1]).all(axis=1), stream.t_ns):
+        start_ns, end_ns = int(stream.t_ns[run.begin]), int(stream.t_ns[run.end - 1])
+        moving = {other: speed for other, speed in others.items() if speed.moves_within(start_ns, end_ns)}
+        if not moving:
+            continue
+        if analog and part.shape[1] == 1 and part[run.begin, 0] in (part.min(), part.max()):
+            continue  # it stands at the end of its range: that is saturation
+        if analog and _has_noise(stream, part, run, others):
+            return columns, run, next(iter(moving))
+        ends = run.end == len(part)
+        if not ends and not _leaps(part, run):
+            continue
+        alike = ALIKE_AT_END if ends else ALIKE
+        witness = next((o for o, speed in moving.items() if own.agrees(speed, start_ns, end_ns) >= alike), None)
+        if witness is not None:
+            return columns, run, witness
+    return None
 
 
 def _has_noise(stream: Stream, part: Vector, run: _Run, others: Mapping[str, _Speed]) -> bool:
@@ -125,9 +132,14 @@ def _has_noise(stream: Stream, part: Vector, run: _Run, others: Mapping[str, _Sp
 
 
 def _leaps(part: Vector, run: _Run) -> bool:
+    """Say whether the stream comes back with a leap: beyond its steps, and as far as it usually gets meanwhile."""
     steps = np.abs(np.diff(part, axis=0))
-    largest = np.delete(steps, run.end - 1, axis=0).max(axis=0)
-    return bool((steps[run.end - 1] > LEAP * largest).any())
+    others = np.delete(steps, run.end - 1, axis=0)
+    n = run.end - run.begin
+    leap = steps[run.end - 1]
+    moved = np.abs(part[n:] - part[:-n]) if part.shape[0] > 2 * n else leap[None]
+    far = leap > 0.5 * np.median(moved, axis=0)
+    return bool(((leap > LEAP * np.quantile(others, 0.99, axis=0)) & far & (leap > 0.0)).any())
 
 
 def _repeats(part: Vector, run: _Run) -> float:
@@ -145,16 +157,14 @@ def _finding(name: str, stream: Stream, run: _Run, what: str, witness: str, *, s
     )  # fmt: skip
 
 
-def _longest(equal: NDArray[np.bool_], t_ns: NDArray[np.int64]) -> _Run | None:
-    """Return the longest run of equal samples, if it is long enough to mean something."""
+def _runs(equal: NDArray[np.bool_], t_ns: NDArray[np.int64]) -> list[_Run]:
+    """Return the runs of equal samples that are long enough to mean something, the longest first."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
-    if not edges.size:
-        return None
     begins, ends = edges[::2], edges[1::2]
-    best = int(np.argmax(t_ns[ends] - t_ns[begins]))
-    run = _Run(int(begins[best]), int(ends[best]) + 1)
-    long = t_ns[run.end - 1] - t_ns[run.begin] >= SHORTEST_S * 1e9 and run.end - run.begin >= FEWEST_N
-    return run if long else None
+    length = t_ns[ends] - t_ns[begins]
+    long = np.flatnonzero((length >= SHORTEST_S * 1e9) & (ends - begins + 1 >= FEWEST_N))
+    order = long[np.argsort(-length[long], kind="stable")][:MOST_RUNS_N]
+    return [_Run(int(begins[one]), int(ends[one]) + 1) for one in order]
 
 
 def _moves(stream: Stream) -> bool:
@@ -213,18 +223,16 @@ class _Speed:
         travel = self.travel[np.clip(bins, 0, self.travel.size - 1)]
         return inside & (travel < 0.1 * self.usual)
 
-    def agrees(self, other: _Speed, start_ns: int, end_ns: int) -> bool:
-        """Say whether two streams' travels agree outside a range, by rank."""
+    def agrees(self, other: _Speed, start_ns: int, end_ns: int) -> float:
+        """Return the rank correlation of two streams' travels outside a range; 0 where too little tells."""
         begin = max(self.zero, other.zero)
         end = min(self.zero + self.travel.size, other.zero + other.travel.size)
         if end - begin < 10:
-            return False
+            return 0.0
         a, b = self.travel[begin - self.zero : end - self.zero], other.travel[begin - other.zero : end - other.zero]
         at = np.arange(begin, end) * round(BIN_S * 1e9)
         outside = np.isfinite(a) & np.isfinite(b) & ((at + round(BIN_S * 1e9) <= start_ns) | (at > end_ns))
-        if outside.sum() < 10:
-            return False
+        if outside.sum() < 10 or any(one[outside].min() == one[outside].max() for one in (a, b)):
+            return 0.0
         ranks = [np.argsort(np.argsort(one[outside])).astype(np.float64) for one in (a, b)]
-        if any(one[outside].min() == one[outside].max() for one in (a, b)):
-            return False
-        return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) >= ALIKE
+        return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.ingest.findings import Finding, Severity, figures
+from saqiya.ingest.roles import Role, roles_of
 
 __all__ = ["Stamps", "check_spans", "check_stamps", "stamps_of"]
 
@@ -20,6 +21,7 @@ UNSTEADY = 0.5
 FEWEST_N = 16
 LONG_GAP_S = 1.0
 LOST_SHARE = 0.10
+PARTLY = ("action/operator",)
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,21 @@ class Stamps:
     clock: str
     stamp: Stamp
     repeated_rows_n: int = 0
+    camera: bool = False
 
 
 def stamps_of(log: EpisodeLog) -> tuple[Stamps, ...]:
     """Return the stamps of every stream and camera that has any, in order of name."""
     made = [
-        Stamps(name, s.t_ns, s.clock, s.stamp, _repeated_rows_n(s.t_ns, s.values))
+        Stamps(name, s.t_ns, s.clock, s.stamp, _repeated_rows_n(s.t_ns, s.values), Role.CAMERA in roles_of(name, s))
         for name, s in log.streams.items()
         if s.t_ns.size and not name.startswith("clock/")
     ]
-    made += [Stamps(n, v.track.shown_ns, v.track.clock, v.track.stamp) for n, v in log.videos.items() if len(v.track)]
+    made += [
+        Stamps(name, v.track.shown_ns, v.track.clock, v.track.stamp, camera=True)
+        for name, v in log.videos.items()
+        if len(v.track)
+    ]
     return tuple(sorted(made, key=lambda one: one.name))
 
 
@@ -140,7 +147,7 @@ def check_spans(stamps: Sequence[Stamps], *, linked: Mapping[str, str]) -> list[
         old = spans.get(one.clock, own)
         spans[one.clock] = (min(own[0], old[0]), max(own[1], old[1]))
     if len(spans) < 2:
-        return _disjoint(stamps)
+        return _disjoint(stamps) + _partial(stamps)
     main = max(sorted(spans), key=lambda clock: sum(one.clock == clock for one in stamps))
     found = []
     for clock, (start, end) in sorted(spans.items()):
@@ -155,7 +162,43 @@ def check_spans(stamps: Sequence[Stamps], *, linked: Mapping[str, str]) -> list[
                 f"it starts {away_s:+.1f} s from it, and no pair of stamps says how one reads on the other",
                 figures(clock=clock, other=main, away_s=away_s, streams=len(names)),
             ))  # fmt: skip
-    return found + _disjoint(stamps)
+    return found + _disjoint(stamps) + _partial(stamps)
+
+
+def _partial(stamps: Sequence[Stamps]) -> list[Finding]:
+    """Find streams of a steady rate that begin after, or end before, most others of their clock.
+
+    Cameras are looked at where their pictures are; an operator's actions are there only while he acts.
+    """
+    found = []
+    for clock in sorted({one.clock for one in stamps}):
+        group = [one for one in stamps if one.clock == clock and one.t_ns.size >= FEWEST_N]
+        if len(group) < 2:
+            continue
+        start = int(np.median([int(one.t_ns[0]) for one in group]))
+        end = int(np.median([int(one.t_ns[-1]) for one in group]))
+        for one in group:
+            low, period, high = (float(q) / 1e9 for q in np.quantile(np.diff(one.t_ns), [0.25, 0.5, 0.75]))
+            late_s, early_s = (int(one.t_ns[0]) - start) / 1e9, (end - int(one.t_ns[-1])) / 1e9
+            missing_s, whole_s = max(late_s, 0.0) + max(early_s, 0.0), max((end - start) / 1e9, 1e-9)
+            steady = high - low <= UNSTEADY * period
+            if (
+                not steady
+                or one.camera
+                or one.name in PARTLY
+                or missing_s <= max(LONG_GAP_S, 5.0 * period, 0.05 * whole_s)
+            ):
+                continue
+            if missing_s >= whole_s:
+                continue  # it never meets them, which is told of it already
+            share = missing_s / whole_s
+            found.append(Finding(
+                "clock/partial", one.name, Severity.FAULT if share > 0.5 else Severity.WARNING,
+                f"begins {late_s:+.2f} s after and ends {early_s:+.2f} s before most others: {share:.0%} of "
+                "the time is without it",
+                figures(late_s=late_s, early_s=early_s, share=share),
+            ))  # fmt: skip
+    return found
 
 
 def _disjoint(stamps: Sequence[Stamps]) -> list[Finding]:
