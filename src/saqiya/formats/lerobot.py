@@ -27,6 +27,7 @@ from saqiya.formats.lerobot_video import CLOCK, Movies, column_video, grid_ns
 __all__ = ["LeRobotFormat"]
 
 _HEAD_BYTES = 1 << 16
+_DEPTH_FACTS = ("depth_unit", "video.depth_min", "video.depth_max", "video.shift", "video.use_log")
 _TEXT_COLUMNS = ("language_instruction", "task")
 _NOT_FRAMES_S = 1e-3
 _MOST_S = 9e9
@@ -127,6 +128,7 @@ class _Reading:
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     faults: list[JsonValue] = field(default_factory=list)
+    depths: dict[str, JsonValue] = field(default_factory=dict)
     problems: list[JsonValue] = field(default_factory=list)
     skipped: dict[str, JsonValue] = field(default_factory=dict)
     facts: dict[str, JsonValue] = field(default_factory=dict)
@@ -166,6 +168,9 @@ class _Reading:
                 raise UnreadableLog(f"holds no picture of {self.entry.key}", subject=str(video.file), remedy=_AGAIN)
             self.videos[own] = video
             self._odd(name, own, video, odd)
+            if feature.depth:
+                known = {key: feature.about.get(key) for key in _DEPTH_FACTS}
+                self.depths[own] = {key: one for key, one in known.items() if isinstance(one, int | float | str)}
 
     def _odd(self, name: str, own: str, video: Video, odd: list[str]) -> None:
         """Tell what is odd about a camera; pictures that are not one a row are a fault."""
@@ -185,7 +190,7 @@ class _Reading:
         if self.data.robot:
             facts["embodiment"] = self.data.robot
         found: dict[str, JsonValue] = {"faults": self.faults, "problems": self.problems, "skipped": self.skipped}
-        facts |= {name: one for name, one in found.items() if one}
+        facts |= {name: one for name, one in {**found, "depth": self.depths}.items() if one}
         events = tuple(sorted(self.events, key=lambda event: event.t_ns))
         return EpisodeLog(self.entry.key, self.streams, events, facts, self.videos)
 
@@ -227,6 +232,9 @@ class _Reading:
 
     def _column(self, name: str, feature: Feature) -> None:
         column, own = self.rows[name], ours(name, picture=feature.picture, depth=feature.depth)
+        if own in self.streams or own in self.videos:
+            self.skipped[name] = f"another column is {own} already"
+            return
         try:
             if feature.dtype == "image":
                 self.videos[own], odd = column_video(column, feature, self.t_ns, self.stamp)
@@ -280,7 +288,7 @@ class _Reading:
     def _authors(self) -> None:
         """Tell who acted, and the hand-overs, where a column says that a person intervened."""
         name = next((one for one in INTERVENTIONS if one in self.columns), None)
-        if name is None:
+        if name is None or "author" in self.streams:
             return
         author = (self.columns[name].reshape(len(self.t_ns), -1) != 0).any(axis=1).astype(np.uint8).reshape(-1, 1)
         self.streams["author"] = Stream(self.t_ns, author, CLOCK, self.stamp)

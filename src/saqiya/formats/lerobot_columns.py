@@ -15,7 +15,7 @@ from saqiya.domain.streams import EpisodeLog, Stream
 
 __all__ = ["Column", "flags_of", "is_raw", "stage", "staged"]
 
-_BATCH_N = 256
+_BATCH_N = 64
 _NAMES = ["height", "width", "channels"]
 
 

@@ -92,6 +92,7 @@ class Dataset:
     tasks: Mapping[int, str]
     entries: tuple[Entry, ...]
     problems: tuple[Unread, ...]
+    listed: dict[str, dict[str, Path]] = field(default_factory=dict)
 
     @property
     def shared(self) -> bool:
@@ -136,9 +137,10 @@ class Dataset:
         found = self._path(usual, entry, None, camera)
         if found.exists():
             return found
-        inner = f"*/{camera}/{path.name}" if camera else f"*/{path.name}"
-        escapes = ".." in PurePosixPath(inner).parts or any(sign in camera for sign in "*?[")
-        return path if escapes else next(iter(sorted((self.root / folder).glob(inner))), path)
+        if camera not in self.listed:
+            parts = (Path(f"{child}/{camera}") for child in sorted((self.root / folder).glob("*")))
+            self.listed[camera] = {one.name: one for part in parts if part.is_dir() for one in part.iterdir()}
+        return self.listed[camera].get(path.name, path)
 
 
 def place_of(root: Path, template: str, values: Mapping[str, int | str]) -> Path:
@@ -232,7 +234,7 @@ def _read_text(path: Path) -> str:
 def _features(value: object) -> dict[str, Feature]:
     found: dict[str, Feature] = {}
     for name, said in value.items() if isinstance(value, dict) else ():
-        if not isinstance(said, dict):
+        if not isinstance(said, dict) or not name:
             continue
         sides = said.get("shape")
         shape = tuple(side for side in sides if isinstance(side, int)) if isinstance(sides, list) else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.media import Track, Video, closed_keys
+from saqiya.domain.media import Bytes, Track, Video, closed_keys
 from saqiya.errors import InvalidEpisode
 from saqiya.formats.mp4_write import Shape
 from saqiya.formats.nal import setup_of, to_lengths
+from saqiya.formats.spool import Spool
 from saqiya.formats.stills import size_of
 
-__all__ = ["ENCODER", "Encoded", "encode", "pixels_of", "png_of", "samples_of"]
+__all__ = ["ENCODER", "Encoded", "depths_of", "encode", "is_deep", "pixels_of", "png_of", "samples_of"]
 
 ENCODER = "H.264, crf 18"
 _CRF = "18"
+_MOST_CODE = 4095
+_NEAR_N = 31
+_MARGIN_PX = 256
+"""Decoders ask for room beyond the picture: whole blocks, and edges that motion may point to."""
 _MOST_RATIO = 1100
 """Deflate makes nothing smaller than by this."""
 _DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d", "vp9": "vp9", "jpeg": "mjpeg", "png": "png"}
@@ -31,7 +36,8 @@ class Encoded:
     """Packets of an encoder, without B-frames: one a frame, in order."""
 
     shape: Shape
-    packets: list[bytes]
+    data: Bytes
+    size: NDArray[np.int64]
     key: NDArray[np.bool_]
 
 
@@ -41,6 +47,8 @@ def _decoder(track: Track) -> Any:  # noqa: ANN401 - PyAV
     context: Any = av.CodecContext.create(_DECODERS[track.codec], "r")
     if track.setup and (track.codec != "av1" or track.setup[:1] == b"\x81"):
         context.extradata = track.setup
+    # A damaged header cannot ask for more memory than the declared size does.
+    context.options = {"max_pixels": str((track.width + _MARGIN_PX) * (track.height + _MARGIN_PX))}
     return context
 
 
@@ -64,25 +72,60 @@ def _decoded(video: Video, first: int, last: int) -> Iterator[tuple[int, Any]]:
 
 
 def samples_of(video: Video, count: int) -> tuple[list[NDArray[Any]], str]:
-    """Decode up to `count` key pictures spread over a track: (H, W, C) arrays, and the pixel format's name.
+    """Decode up to `count` pictures spread over a track: (H, W, C) arrays, and the pixel format's name.
+
+    Where groups are long the pictures are near their beginning, so that few others have to be decoded.
 
     Raises:
         InvalidEpisode: none of them can be decoded.
     """
-    keys = np.flatnonzero(closed_keys(video.track.key, video.track.rank))
-    keys = keys if len(keys) else np.array([0])
-    chosen = keys[np.unique(np.linspace(0, len(keys) - 1, min(count, len(keys))).round().astype(int))]
-    found: list[NDArray[Any]] = []
+    track = video.track
+    closed = np.flatnonzero(closed_keys(track.key, track.rank))
+    last = len(track.t_ns) - track.post - 1
+    packet_of = np.argsort(track.rank)
+    found: dict[int, NDArray[Any]] = {}
     kind = ""
-    for number in chosen.tolist():
-        for _, frame in _decoded(video, number, number + 1):
-            kind = frame.format.name
-            deep = kind.startswith("gray1")
-            pixels = frame.to_ndarray(format="gray16le" if deep else "rgb24")
-            found.append(pixels[..., None] if deep else pixels)
+    for wanted in np.linspace(track.pre, last, count).round().astype(int).tolist():
+        before = int(np.searchsorted(closed, wanted, side="right"))
+        first = int(closed[before - 1]) if before else 0
+        near = min(wanted, first + _NEAR_N)
+        for number, frame in _decoded(video, first, int(packet_of[first : near + 1].max()) + 1):
+            if number == near and number not in found:
+                kind = frame.format.name
+                deep = is_deep(kind)
+                pixels = frame.to_ndarray(format=kind.replace("be", "le") if deep else "rgb24")
+                found[number] = pixels[..., None] if deep else pixels
     if not found:
         raise InvalidEpisode("no picture of a camera can be decoded", remedy=_LEAVE_OUT)
-    return found, kind
+    return list(found.values()), kind
+
+
+def is_deep(kind: str) -> bool:
+    """Say whether a pixel format is grey of more than 8 bits, as depth maps are."""
+    return kind.startswith("gray1")
+
+
+def depths_of(codes: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the depths that LeRobot's 12-bit codes stand for, in the unit that they were recorded in.
+
+    Args:
+        codes: 0 to 4095.
+        about: what info.json says of the camera: "video.depth_min", "video.depth_max" and "video.shift" in metres,
+            "video.use_log", and "depth_unit".
+    """
+    named = [about.get(f"video.{name}", 0.0) for name in ("depth_min", "depth_max", "shift")]
+    if not all(isinstance(one, int | float) and np.isfinite(one) for one in named):
+        return codes
+    low, high, shift = named
+    if not high > low or low + shift <= 0:
+        return codes
+    if about.get("video.use_log"):
+        ends = np.log([low + shift, high + shift])
+        metres = np.exp(ends[0] + codes / _MOST_CODE * (ends[1] - ends[0])) - shift
+    else:
+        metres = low + codes / _MOST_CODE * (high - low)
+    found: NDArray[Any] = metres * (1.0 if about.get("depth_unit") == "m" else 1000.0)
+    return found
 
 
 def encode(video: Video, numbers: NDArray[np.int64], fps: Fraction, size: tuple[int, int]) -> Encoded:
@@ -105,12 +148,16 @@ def encode(video: Video, numbers: NDArray[np.int64], fps: Fraction, size: tuple[
     context.width, context.height, context.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
     context.time_base, context.framerate = 1 / fps, fps
     context.options = {"crf": _CRF, "preset": "veryfast", "bf": "0", "g": str(max(1, round(fps / 2)))}
-    packets: list[bytes] = []
-    key: list[bool] = []
+    spool, sizes, key, head = Spool(), [], [], b""
 
     def keep(made: list[Any]) -> None:
-        packets.extend(bytes(one) for one in made)
-        key.extend(bool(one.is_keyframe) for one in made)
+        nonlocal head
+        for one in made:
+            head = head or bytes(one)
+            packet, _ = to_lengths(bytes(one))
+            spool.add(packet)
+            sizes.append(len(packet))
+            key.append(bool(one.is_keyframe))
 
     made, frame = 0, None
     for number, frame in _decoded(video, 0, len(video.track.rank)):
@@ -126,9 +173,8 @@ def encode(video: Video, numbers: NDArray[np.int64], fps: Fraction, size: tuple[
     if made < len(numbers):
         raise InvalidEpisode(f"picture {int(numbers[made])} of a camera cannot be decoded", remedy=_LEAVE_OUT)
     keep(context.encode(None))
-    head = bytes(context.extradata or b"")
-    setup = setup_of("h264", head or packets[0])
-    return Encoded(Shape("h264", width, height, setup), [to_lengths(one)[0] for one in packets], np.array(key))
+    setup = setup_of("h264", bytes(context.extradata or b"") or head)
+    return Encoded(Shape("h264", width, height, setup), spool.data(), np.array(sizes, dtype=np.int64), np.array(key))
 
 
 def png_of(pixels: NDArray[Any]) -> bytes:

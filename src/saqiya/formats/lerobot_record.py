@@ -55,7 +55,7 @@ class Record:
         if plain.dtype.kind not in "biuf" or plain.dtype.itemsize > 8:
             raise InvalidEpisode(f"values of dtype {values.dtype} cannot be kept", subject=name, remedy="Use numbers.")
         about = f"{plain.dtype.str}{plain.shape}".encode()
-        digest = digest_of(about + digest_of(plain.tobytes()).encode())
+        digest = digest_of(about + digest_of(plain.reshape(-1).view(np.uint8).data).encode())
         if digest not in self._known:
             self._known[digest] = f"{len(self._known)}/{name}"
             self.tensors[self._known[digest]] = plain

@@ -89,19 +89,19 @@ def copied(video: Video) -> Copied | None:
         shape = _shape(own, setup or (setup_of("av1", first) if track.codec == "av1" else b""))
         return Copied(shape, video, track.size) if shape.writable and _lengths_of_four(track) else None
     try:
-        shape = _shape(own, setup_of(track.codec, first) or setup_of(track.codec, setup))
-        parts = [to_lengths(video.packet(number)) for number in range(len(track.size))]
+        shape = _shape(own, setup_of(track.codec, first) or (setup_of(track.codec, setup) if setup else b""))
+        size, units, widths = [], [], bytearray()
+        for number in range(len(track.size)):
+            packet, own_widths = to_lengths(video.packet(number))
+            size.append(len(packet))
+            units.append(len(own_widths))
+            widths += own_widths
     except ValueError:
         return None
     if not shape.writable:
         return None
-    return Copied(
-        shape,
-        video,
-        np.array([len(one) for one, _ in parts], dtype=np.int64),
-        np.array([len(widths) for _, widths in parts], dtype=np.int32),
-        np.frombuffer(b"".join(widths for _, widths in parts), dtype=np.uint8),
-    )
+    held = np.frombuffer(bytes(widths), dtype=np.uint8)
+    return Copied(shape, video, np.array(size, dtype=np.int64), np.array(units, dtype=np.int32), held)
 
 
 def _shape(track: Track, setup: bytes) -> Shape:

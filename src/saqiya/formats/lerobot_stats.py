@@ -19,15 +19,15 @@ _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 
 
 def numeric_stats(values: NDArray[Any]) -> Stats:
-    """Return the statistics over rows of (N, ...) values."""
-    rows = values.astype(np.float64)
+    """Return the statistics of (N, ..., D) values, each (D,): like LeRobot, over all axes but the last."""
+    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
     spread = np.quantile(rows, list(_QUANTILES.values()), axis=0)
     return {
         "min": rows.min(axis=0),
         "max": rows.max(axis=0),
         "mean": rows.mean(axis=0),
         "std": rows.std(axis=0),
-        "count": np.array([len(rows)]),
+        "count": np.array([len(values)]),
         **dict(zip(_QUANTILES, spread, strict=True)),
     }
 

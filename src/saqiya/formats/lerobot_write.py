@@ -24,7 +24,7 @@ from saqiya.errors import AlreadyThere, ConfigError, InvalidEpisode, WorkspaceEr
 from saqiya.formats.lerobot_columns import Column, flags_of, is_raw, stage
 from saqiya.formats.lerobot_grid import Grid, grid_of, is_signal, latest, rate_of, reference_of
 from saqiya.formats.lerobot_names import ROWS, ours, theirs
-from saqiya.formats.lerobot_pictures import ENCODER, encode, png_of, samples_of
+from saqiya.formats.lerobot_pictures import ENCODER, depths_of, encode, is_deep, png_of, samples_of
 from saqiya.formats.lerobot_record import Record, Records
 from saqiya.formats.lerobot_shards import Piece, Shards, consecutive, copied, starts_anew
 from saqiya.formats.lerobot_stats import picture_stats
@@ -34,7 +34,7 @@ from saqiya.formats.lerobot_told import Told
 __all__ = ["LeRobotWriter"]
 
 _SAMPLES_N = 4
-"""Key pictures an episode that are decoded for the statistics of a camera."""
+"""Pictures an episode that are decoded for the statistics of a camera."""
 _STILLS = ("jpeg", "png")
 _SPOKEN = ("takeover", "handback", "success", "done", "task")
 
@@ -246,7 +246,7 @@ class _Page:
         for kind in sorted({event.name for event in self.log.events} - set(_SPOKEN)):
             tell("events", kind)
         outcome = str(self.log.metadata.get("outcome") or "unknown")
-        if outcome not in {"success", "failure"}:
+        if outcome not in {"success", "failure"} and "next.success" not in self.log.streams:
             tell("outcome", outcome)
 
     def _signal(self, name: str, stream: Stream) -> None:
@@ -331,9 +331,8 @@ class _Page:
         first = self._shards(feature).first
         size = (first.width, first.height) if first is not None else (track.width, track.height)
         made = encode(video, numbers, self.grid.fps, size)
-        sizes = np.array([len(one) for one in made.packets], dtype=np.int64)
-        order = (sizes, made.key, np.arange(len(sizes)))
-        piece = self._shards(feature).put(made.shape, iter(made.packets), order, anew=True)
+        order = (made.size, made.key, np.arange(len(made.size)))
+        piece = self._shards(feature).put(made.shape, iter([memoryview(made.data)]), order, anew=True)
         self.record.media(name, video)
         self._place(feature, piece, 0)
         self.book.told.tell("encoded", f"{name} ({ENCODER}; {why})")
@@ -344,7 +343,7 @@ class _Page:
         numbers, around = self._run(track.shown_ns)
         packets = np.argsort(track.rank)[track.pre :]
         pictures, kind = samples_of(video, _SAMPLES_N)
-        depth = kind.startswith("gray1")
+        depth = is_deep(kind)
         about: dict[str, Any] = {"is_depth_map": depth} | (
             {"depth_unit": track.unit} if track.unit in {"mm", "m"} else {}
         )
@@ -376,11 +375,16 @@ class _Page:
             "video.width": first.width,
             "video.codec": first.codec,
             "video.pix_fmt": kind if first.codec == video.track.codec else "yuv420p",
-            "video.is_depth_map": depth,
+            "is_depth_map": depth,
             "video.fps": int(self.grid.fps) if self.grid.fps.denominator == 1 else float(self.grid.fps),
             "video.channels": 1 if depth else 3,
             "has_audio": False,
         }
+        every = self.log.metadata.get("depth")
+        known = every.get(name) if isinstance(every, dict) else None
+        if depth and isinstance(known, dict):
+            about |= known
+            pictures = [depths_of(one, about) for one in pictures]
         self.columns[feature] = Column.camera((first.height, first.width, 1 if depth else 3), "video", about)
         self._note(feature, pictures, 1.0 if depth else 255.0)
 
