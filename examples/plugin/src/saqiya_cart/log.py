@@ -47,7 +47,13 @@ class CartLog:
             raise UnreadableLog(str(error), subject=str(path), remedy="Copy the log again from the cart.") from error
 
     def write(self, episode: EpisodeLog, path: Path) -> None:
-        """Write one episode to a new file."""
+        """Write one episode to a new file.
+
+        Raises:
+            InvalidEpisode: it has cameras; lines of text are no place for them.
+        """
+        if episode.videos:
+            raise InvalidEpisode("a cart log holds no cameras", subject=episode.key, remedy="Write it as MCAP.")
         lines: list[dict[str, Any]] = [{"cart_log": 1, "key": episode.key, "metadata": dict(episode.metadata)}]
         for name, stream in episode.streams.items():
             facts = {"clock": stream.clock, "stamp": stream.stamp.value, "unit": stream.unit, "fields": stream.fields}
