@@ -203,6 +203,8 @@ def _take(column: Column, times: _Times, found: _Found) -> None:
         _keep_clock(column.path, times, found)
         return
     stamps = times.of(column)
+    if len(stamps[0]) == times.steps + 1 and times.main is not None and stamps[1] == times.main.name:
+        found.problems.append(f"{column.path}: its last row has no stamp of its own; one usual step later is assumed")
     if column.kind == "packets":
         _camera(column, column.read(), stamps, found)
         return
