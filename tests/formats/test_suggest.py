@@ -186,6 +186,21 @@ def test_times_alone_in_a_file_are_events(tmp_path: Path) -> None:
     assert set(mapping.streams) == {"observation/force"}
 
 
+def test_a_clock_alone_is_no_log(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "t.txt", np.arange(50) * 0.01)
+    with pytest.raises(UnreadableLog, match="no numbers beside a clock"):
+        suggest(tmp_path)
+
+
+def test_blocks_beside_another_table_stay_blocks(tmp_path: Path) -> None:
+    (tmp_path / "a.data").write_text("normal\n1 2\n3 4\n\nlost\n5 6\n7 8\n\n")
+    (tmp_path / "b.txt").write_text("0.1 2 3\n0.2 4 5\n0.3 5 6\n")
+    text, mapping, tries = drafted(tmp_path)
+    assert mapping.episode.layout == "file"
+    assert tries
+    assert "are not mapped" in text
+
+
 def test_a_folder_without_tables_says_so(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("the robot fell\nand we cried\n")
     with pytest.raises(UnreadableLog, match="holds no table of numbers"):

@@ -108,7 +108,7 @@ def _folders(files: Sequence[Path], looks: dict[Path, Look]) -> _Draft | None:
     common = {role: same for role, same in roles.items() if len(same) >= max(2, 0.05 * len(homes))}
     if len(homes) < 2 or len(common) > MOST_ROLES or sum(map(len, common.values())) < 0.5 * len(files):
         alone = next(iter(homes.values()))
-        kinds = {looks[path].signature for path in alone if path in looks}
+        kinds = {looks[path].signature for path in alone if path in looks and not looks[path].labels}
         if len(homes) != 1 or not 2 <= len(alone) <= MOST_ROLES or len(kinds) < len(alone) or _grouped(alone):
             return None
         common = {path.name: [path] for path in alone}
@@ -213,6 +213,7 @@ def _written(folder: Path, draft: _Draft, files: Sequence[Path]) -> list[str]:
     lines += ['task = ""  # TODO: what was to be done', 'embodiment = ""  # TODO: which robot']
     if not draft.labels and all(one.outcome is None for one in judged.values()):
         lines += _outcome_by_path(folder, files)
+    events = events if len(events) < len(draft.looks) else set()
     draft.shared = _shared(draft, judged, events)
     lines += ["", "[defaults]", *draft.shared] if draft.shared else []
     names: set[str] = set()
@@ -220,6 +221,10 @@ def _written(folder: Path, draft: _Draft, files: Sequence[Path]) -> list[str]:
         if pattern in events:
             continue
         lines += _file_sections(draft, pattern, look, judged[pattern], names)
+    if not names:
+        raise UnreadableLog(
+            "holds no numbers beside a clock", subject=str(folder), remedy="Name the folder with the tables."
+        )
     lines += [line for pattern in sorted(events)[:1] for line in _events_section(pattern, draft.looks[pattern])]
     lines += [f"# Not mapped, as it looks like events too: {pattern}" for pattern in sorted(events)[1:]]
     lines += _labels_section(draft)
@@ -243,7 +248,7 @@ def _shared(draft: _Draft, judged: dict[str, Judged], events: set[str]) -> list[
 
 def _parted(draft: _Draft, judged: dict[str, Judged]) -> list[str]:
     look = next(iter(draft.looks.values()))
-    if look.labels:
+    if look.labels and draft.layout == "file":
         return [f"# blank lines part the text into blocks ({len(look.labels)} in {look.path.name})", "blocks = true"]
     found = {_column(draft.looks[p], one.split) for p, one in judged.items() if one.split is not None}
     if len(found) != 1 or any(one.split is None for one in judged.values()):
