@@ -47,6 +47,7 @@ def _decoder(track: Track) -> Any:  # noqa: ANN401 - PyAV
     context: Any = av.CodecContext.create(_DECODERS[track.codec], "r")
     if track.setup and (track.codec != "av1" or track.setup[:1] == b"\x81"):
         context.extradata = track.setup
+    context.thread_count = 1  # for a few pictures threads cost more than they give
     # A damaged header cannot ask for more memory than the declared size does.
     context.options = {"max_pixels": str((track.width + _MARGIN_PX) * (track.height + _MARGIN_PX))}
     return context
@@ -74,7 +75,8 @@ def _decoded(video: Video, first: int, last: int) -> Iterator[tuple[int, Any]]:
 def samples_of(video: Video, count: int) -> tuple[list[NDArray[Any]], str]:
     """Decode up to `count` pictures spread over a track: (H, W, C) arrays, and the pixel format's name.
 
-    Where groups are long the pictures are near their beginning, so that few others have to be decoded.
+    Where groups are short they are key pictures, where groups are long they are near their key: few others have to be
+    decoded.
 
     Raises:
         InvalidEpisode: none of them can be decoded.
@@ -88,7 +90,7 @@ def samples_of(video: Video, count: int) -> tuple[list[NDArray[Any]], str]:
     for wanted in np.linspace(track.pre, last, count).round().astype(int).tolist():
         before = int(np.searchsorted(closed, wanted, side="right"))
         first = int(closed[before - 1]) if before else 0
-        near = min(wanted, first + _NEAR_N)
+        near = first if len(closed) >= 2 * count and first >= track.pre else min(wanted, first + _NEAR_N)
         for number, frame in _decoded(video, first, int(packet_of[first : near + 1].max()) + 1):
             if number == near and number not in found:
                 kind = frame.format.name
