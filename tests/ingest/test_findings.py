@@ -7,14 +7,14 @@ from saqiya.ingest.findings import Act, Finding, Severity, figures, judge, rules
 
 FROZEN = Finding("values/frozen", "observation/joints", Severity.FAULT, "stands still")
 GAP = Finding("clock/gap", "camera/front", Severity.WARNING, "nothing for 2 s")
-STILL = Finding("values/nothing-moves", "", Severity.FAULT, "nothing moves")
+EMPTY = Finding("values/none-finite", "action/executed", Severity.FAULT, "no number at all")
 
 
-def test_by_default_faults_quarantine_warnings_warn_and_stillness_rejects():
+def test_by_default_faults_quarantine_warnings_warn_and_actions_without_numbers_reject():
     assert judge([GAP]).verdict == "good"
     assert judge([GAP, FROZEN]).because == (FROZEN,)
     assert judge([GAP, FROZEN]).verdict == "quarantined"
-    assert judge([GAP, FROZEN, STILL]).verdict == "rejected"
+    assert judge([GAP, FROZEN, EMPTY]).verdict == "rejected"
     assert judge([]).verdict == "good"
 
 

@@ -91,18 +91,21 @@ def audit_clocks(log: EpisodeLog, *, now_ns: int | None = None) -> ClockAudit:
     found: list[Finding] = []
     stamps = stamps_of(log)
     for one in stamps:
-        found += check_stamps(one, now_ns=now_ns)
-    assumed = [one.name for one in stamps if one.stamp is Stamp.ASSUMED]
+        also = f" (and so do {len(one.also)} more streams with the same stamps)" if one.also else ""
+        found += [replace(said, what=said.what + also) for said in check_stamps(one, now_ns=now_ns)]
+    assumed = sum(1 + len(one.also) for one in stamps if one.stamp is Stamp.ASSUMED)
+    whole = sum(1 + len(one.also) for one in stamps)
     if assumed:
         found.append(Finding(
             "clock/assumed", "", Severity.NOTE,
-            f"the source stored no time for {len(assumed)} of {len(stamps)} streams: their stamps were made from a "
+            f"the source stored no time for {assumed} of {whole} streams: their stamps were made from a "
             "rate, and show neither gap nor delay",
-            figures(streams=len(assumed), of=len(stamps)),
+            figures(streams=assumed, of=whole),
         ))  # fmt: skip
     pairs = [pair for name in sorted(log.streams) if (pair := _pair(log, name)) is not None]
     for pair in pairs:
         found += _check_pair(pair)
+    found += _check_late(pairs)
     found += _check_jumps(pairs)
     estimates, torn = _estimates(pairs, _receiver(log))
     found += torn
@@ -155,13 +158,6 @@ def _check_pair(pair: _Pair) -> list[Finding]:
             "are made from a nominal rate or by a clock that is being steered",
             said,
         ))  # fmt: skip
-    if fit.delay_95_ns > LATE_S * 1e9:
-        found.append(Finding(
-            "clock/late", name, Severity.WARNING,
-            f"messages come late unevenly: 5 % of them more than {fit.delay_95_ns / 1e6:.0f} ms after the fastest; "
-            "use the sensor's stamps, not the logger's",
-            said,
-        ))  # fmt: skip
     back = np.flatnonzero(np.diff(pair.receive_ns) < 0)
     if back.size:
         share = back.size / (pair.receive_ns.size - 1)
@@ -172,6 +168,23 @@ def _check_pair(pair: _Pair) -> list[Finding]:
             f"by up to {worst_s:.3f} s",
             figures(messages=int(back.size), share=share, worst_s=worst_s),
         ))  # fmt: skip
+    return found
+
+
+def _check_late(pairs: Sequence[_Pair]) -> list[Finding]:
+    """Report uneven delays once a clock: it is the logger, or the way to it, that is late."""
+    found = []
+    for clock in sorted({pair.source for pair in pairs}):
+        late = [one for one in pairs if one.source == clock and one.fit.delay_95_ns > LATE_S * 1e9]
+        if late:
+            worst = max(late, key=lambda one: one.fit.delay_95_ns)
+            others = f" (and {len(late) - 1} streams more)" if len(late) > 1 else ""
+            found.append(Finding(
+                "clock/late", worst.name, Severity.WARNING,
+                f"messages come late unevenly{others}: 5 % more than {worst.fit.delay_95_ns / 1e6:.0f} ms after "
+                "the fastest; use the sensor's stamps, not the logger's",
+                figures(delay_95_ms=worst.fit.delay_95_ns / 1e6, streams=len(late)),
+            ))  # fmt: skip
     return found
 
 

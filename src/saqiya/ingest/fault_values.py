@@ -71,7 +71,12 @@ def check_finite(name: str, values: Vector) -> list[Finding]:
 def check_constant(name: str, stream: Stream, values: Vector, roles: frozenset[Role]) -> list[Finding]:
     """Find force and inertial sensors that give one value from start to end: such sensors have noise when they live."""
     finite = values[np.isfinite(values).all(axis=1)]
-    if finite.shape[0] < 50 or (finite != finite[0]).any() or not roles & {Role.FORCE, Role.INERTIAL}:
+    if (
+        finite.shape[0] < 50
+        or (finite != finite[0]).any()
+        or not roles & {Role.FORCE, Role.INERTIAL}
+        or "covariance" in name
+    ):
         return []
     dead = bool((finite[0] != 0.0).any()) and stream.values.dtype.kind == "f"
     return [Finding(

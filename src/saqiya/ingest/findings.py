@@ -78,11 +78,10 @@ DEFAULT_RULES: dict[str, str] = {
     "*!fault": "quarantine",
     "*!warning": "warn",
     "*!note": "warn",
-    "values/nothing-moves": "reject",
     "values/none-finite:action/*": "reject",
 }
 """`check[:stream][!severity]`, with `*` and `?`, to an act; the last one that fits decides. A quarantined try is kept
-and can be let out by a person; rejected are only tries that nobody could learn or diagnose anything from."""
+and can be let out by a person; rejected are only tries whose actions hold no number at all."""
 
 
 def rules_of(own: Mapping[str, object]) -> dict[str, str]:

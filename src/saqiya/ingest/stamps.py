@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ PARTLY = ("action/operator",)
 
 @dataclass(frozen=True)
 class Stamps:
-    """A stream's or camera's stamps and whose they are."""
+    """A stream's or camera's stamps and whose they are; `also` are further streams that came in the same messages."""
 
     name: str
     t_ns: NDArray[np.int64]
@@ -34,10 +35,16 @@ class Stamps:
     stamp: Stamp
     repeated_rows_n: int = 0
     camera: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def sparse(self) -> bool:
+        """Say whether it may pause without a fault: a topic of commands speaks when there is something to command."""
+        return Role.COMMANDED in roles_of(self.name) and not self.name.startswith("action/")
 
 
 def stamps_of(log: EpisodeLog) -> tuple[Stamps, ...]:
-    """Return the stamps of every stream and camera that has any, in order of name."""
+    """Return the stamps of every stream and camera that has any, in order of name; equal stamps are returned once."""
     made = [
         Stamps(name, s.t_ns, s.clock, s.stamp, _repeated_rows_n(s.t_ns, s.values), Role.CAMERA in roles_of(name, s))
         for name, s in log.streams.items()
@@ -48,7 +55,11 @@ def stamps_of(log: EpisodeLog) -> tuple[Stamps, ...]:
         for name, v in log.videos.items()
         if len(v.track)
     ]
-    return tuple(sorted(made, key=lambda one: one.name))
+    groups: dict[tuple[str, bool, bytes], list[Stamps]] = {}
+    for one in sorted(made, key=lambda one: one.name):
+        key = one.clock, one.camera or one.sparse, hashlib.sha256(one.t_ns.tobytes()).digest()
+        groups.setdefault(key, []).append(one)
+    return tuple(replace(group[0], also=tuple(one.name for one in group[1:])) for group in groups.values())
 
 
 def check_stamps(stamps: Stamps, *, now_ns: int | None = None) -> list[Finding]:
@@ -67,10 +78,11 @@ def check_stamps(stamps: Stamps, *, now_ns: int | None = None) -> list[Finding]:
             + (f", {same} of them with equal values: messages that were logged twice" if same else ""),
             figures(samples=repeated, share=repeated / steps.size, equal_rows=same),
         ))  # fmt: skip
-    return found + _pace(stamps.name, stamps.t_ns, steps[steps > 0])
+    return found + _pace(stamps, steps[steps > 0])
 
 
-def _pace(name: str, t_ns: NDArray[np.int64], steps: NDArray[np.int64]) -> list[Finding]:
+def _pace(stamps: Stamps, steps: NDArray[np.int64]) -> list[Finding]:
+    name, t_ns = stamps.name, stamps.t_ns
     if steps.size + 1 < FEWEST_N:
         return []
     low, period, high = (float(q) for q in np.quantile(steps, [0.25, 0.5, 0.75]))
@@ -87,7 +99,7 @@ def _pace(name: str, t_ns: NDArray[np.int64], steps: NDArray[np.int64]) -> list[
     if lost.any():
         grave = Severity.FAULT if share > LOST_SHARE else Severity.WARNING if share > 0.01 else Severity.NOTE
         found.append(Finding(
-            "clock/drops", name, grave,
+            "clock/drops", name, Severity.NOTE if stamps.sparse else grave,
             f"{int(lost.sum())} samples are missing at its own rate of {1e9 / period:.4g} Hz, {share:.1%} of it, in "
             f"{int((lost > 0).sum())} places",
             figures(samples=int(lost.sum()), share=share, places=int((lost > 0).sum()), rate_hz=1e9 / period),
@@ -96,7 +108,7 @@ def _pace(name: str, t_ns: NDArray[np.int64], steps: NDArray[np.int64]) -> list[
         at = int(np.flatnonzero(np.diff(t_ns) == steps[longest])[0])
         at_s, gaps = (int(t_ns[at]) - int(t_ns[0])) / 1e9, int((steps > 5.0 * period).sum())
         found.append(Finding(
-            "clock/gap", name, Severity.WARNING,
+            "clock/gap", name, Severity.NOTE if stamps.sparse else Severity.WARNING,
             f"nothing for {gap_s:.2f} s, {at_s:.1f} s after its first sample; {gaps} such gaps",
             figures(longest_s=gap_s, at_s=at_s, gaps=gaps),
         ))  # fmt: skip
@@ -156,8 +168,9 @@ def check_spans(stamps: Sequence[Stamps], *, linked: Mapping[str, str]) -> list[
         if end < spans[main][0] or start > spans[main][1]:
             away_s = (start - spans[main][0]) / 1e9
             names = sorted(one.name for one in stamps if one.clock == clock)
+            most = max(one.t_ns.size for one in stamps if one.clock == clock)
             found.append(Finding(
-                "clock/apart", names[0], Severity.FAULT,
+                "clock/apart", names[0], Severity.FAULT if most >= FEWEST_N else Severity.NOTE,
                 f"the clock {clock!r} ({', '.join(names[:4])}{' ...' if len(names) > 4 else ''}) never meets {main!r}: "
                 f"it starts {away_s:+.1f} s from it, and no pair of stamps says how one reads on the other",
                 figures(clock=clock, other=main, away_s=away_s, streams=len(names)),
@@ -182,12 +195,8 @@ def _partial(stamps: Sequence[Stamps]) -> list[Finding]:
             late_s, early_s = (int(one.t_ns[0]) - start) / 1e9, (end - int(one.t_ns[-1])) / 1e9
             missing_s, whole_s = max(late_s, 0.0) + max(early_s, 0.0), max((end - start) / 1e9, 1e-9)
             steady = high - low <= UNSTEADY * period
-            if (
-                not steady
-                or one.camera
-                or one.name in PARTLY
-                or missing_s <= max(LONG_GAP_S, 5.0 * period, 0.05 * whole_s)
-            ):
+            partly = one.camera or one.sparse or one.name in PARTLY
+            if not steady or partly or missing_s <= max(LONG_GAP_S, 5.0 * period, 0.05 * whole_s):
                 continue
             if missing_s >= whole_s:
                 continue  # it never meets them, which is told of it already
@@ -205,9 +214,11 @@ def _disjoint(stamps: Sequence[Stamps]) -> list[Finding]:
     """Find streams that share no instant with the rest of their own clock."""
     found = []
     for one in stamps:
-        others = [other for other in stamps if other.clock == one.clock and other is not one and other.t_ns.size > 1]
-        if not others or one.t_ns.size < 2:
-            continue
+        others = [
+            other for other in stamps if other.clock == one.clock and other is not one and other.t_ns.size >= FEWEST_N
+        ]
+        if not others or one.t_ns.size < FEWEST_N:
+            continue  # a few messages may well come all at another time
         start, end = min(int(o.t_ns[0]) for o in others), max(int(o.t_ns[-1]) for o in others)
         if int(one.t_ns[-1]) < start or int(one.t_ns[0]) > end:
             away_s = (int(one.t_ns[0]) - start) / 1e9
