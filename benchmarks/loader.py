@@ -119,7 +119,7 @@ def _mixing(folder: Path) -> Iterator[Figure]:
     group = np.repeat(np.arange(len(blocks)), blocks.count)[np.argsort(_members(blocks.start, blocks.count))]
     seed = Order(seed=SEED).epoch_seed(0)
     for pool in (128, POOL, 2048):
-        order = np.concatenate([leave for _, leave in blocks.mixed(seed=seed, capacity=pool)])
+        order = np.concatenate([leave for _, leave in blocks.mixed(seed=seed, capacity=pool, apart=BATCH)])
         yield shown(f"loader.blocks.mixing.pool_{pool}", exactly(mixing(group[order], BATCH)), command=COMMAND)
     shuffled = permuted(np.arange(len(group)), len(group), seed)
     yield shown("loader.global.mixing", exactly(mixing(group[shuffled], BATCH)), command=COMMAND)
