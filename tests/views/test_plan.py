@@ -130,7 +130,7 @@ def test_blocks_give_every_sample_once_over_all_shares(counts, capacity, shares,
     given = []
     for number in range(shares):
         pool = set()
-        for read, leave in blocks.mixed(seed=seed, capacity=capacity, share=(number, shares)):
+        for read, leave in blocks.mixed(seed=seed, capacity=capacity, apart=seed % 9, share=(number, shares)):
             pool |= set(read.tolist())
             assert set(leave.tolist()) <= pool
             pool -= set(leave.tolist())
@@ -164,3 +164,16 @@ def test_mixing_tells_a_shuffle_from_a_queue():
     ]
     assert pooled == sorted(pooled)
     assert pooled[-1] > 0.9
+    apart = np.concatenate([leave for _, leave in blocks.mixed(seed=1, capacity=500, apart=30)])
+    assert mixing(group[apart], 30) > max(pooled[2], 0.99)
+
+
+def test_neighbours_are_a_batch_apart_while_the_pool_has_others():
+    blocks = Blocks(np.arange(0, 6000, 15), np.full(400, 15))
+    order = np.concatenate([leave for _, leave in blocks.mixed(seed=4, capacity=500, apart=32)])
+    where = {}
+    for place, block in enumerate((order // 15).tolist()):
+        where.setdefault(block, []).append(place)
+    early = [gap for places in where.values() for gap in np.diff([p for p in places if p < 5500])]
+    assert np.mean(np.array(early) >= 32) > 0.999
+    assert len(set(map(int, early))) > 100

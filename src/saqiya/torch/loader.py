@@ -29,7 +29,8 @@ class Order:
     Attributes:
         how: "global", every sample once an epoch in a random order, whatever the number of workers;
             "blocks", every sample once, neighbours read together and mixed through a pool: several times as fast with
-            video, and batches are a little less independent (`saqiya.views.plan.mixing` says how much);
+            video. No two neighbours share a batch while the pool has others (`saqiya.views.plan.mixing` measures it),
+            but they come within a few dozen batches of each other;
             "weighted", as many draws as there are samples, with replacement, by weight: batches then say weight 1;
             "given", one after the other.
         seed: of the shuffle; each epoch has its own.

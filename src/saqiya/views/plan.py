@@ -214,35 +214,81 @@ class Blocks:
         """How many blocks there are."""
         return len(self.start)
 
-    def mixed(self, *, seed: int, capacity: int, share: tuple[int, int] = (0, 1)) -> Iterator[tuple[Ints, Ints]]:
+    def mixed(
+        self, *, seed: int, capacity: int, apart: int = 0, share: tuple[int, int] = (0, 1)
+    ) -> Iterator[tuple[Ints, Ints]]:
         """Yield what to read next and what to give out then; every sample of this share is given exactly once.
 
         Blocks are read in random order without replacement into a pool. Whenever the pool holds more than `capacity`
-        samples, that many leave it, chosen evenly. So a block's samples are spread over about `capacity` others.
+        samples, that many leave it, chosen evenly among those whose block has given nothing for a while.
 
         Args:
             seed: of the epoch; equal seeds give equal orders on every machine.
             capacity: of the pool, in samples.
+            apart: samples of one block are at least this far from each other where the pool has other blocks: with the
+                size of a batch, a batch holds no two neighbours.
             share: (number, of how many): the blocks at every how-manyth place of the order; shares have none in common.
 
         Yields:
             The next block's samples (none when all are read), and samples that were read and now leave, in order.
         """
         number, shares = share
-        draw = np.random.default_rng([seed % (1 << 128), number, shares])
+        pool = _Pool(np.random.default_rng([seed % (1 << 128), number, shares]), apart)
         mine = np.arange(number, len(self), shares)
-        pool = np.empty(0, dtype=np.int64)
         for low in range(0, len(mine), _AHEAD):
             for block in permuted(mine[low : low + _AHEAD], len(self), seed).tolist():
                 samples = np.arange(self.start[block], self.start[block] + self.count[block])
-                pool = np.concatenate((pool, samples))
-                order = draw.permutation(len(pool))
-                leave = max(0, len(pool) - capacity)
-                yield samples, pool[order[:leave]]
-                pool = pool[order[leave:]]
-        yield np.empty(0, dtype=np.int64), pool
+                pool.add(samples, block)
+                yield samples, pool.leave(len(pool) - capacity)
+        yield np.empty(0, dtype=np.int64), pool.leave(len(pool))
 
 
+class _Pool:
+    """Samples that wait, each with its block, and when each block last gave one."""
+
+    def __init__(self, draw: np.random.Generator, apart: int) -> None:
+        self._draw, self._apart = draw, apart
+        self._samples: list[int] = []
+        self._blocks: list[int] = []
+        self._last: dict[int, int] = {}
+        self._given = 0
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def add(self, samples: Ints, block: int) -> None:
+        self._samples += samples.tolist()
+        self._blocks += [block] * len(samples)
+        self._last[block] = self._given - self._apart
+
+    def leave(self, count: int) -> Ints:
+        """Let `count` samples go, none where it is negative."""
+        found = np.empty(max(0, count), dtype=np.int64)
+        for place in range(count):
+            chosen = self._chosen()
+            found[place] = self._samples[chosen]
+            self._last[self._blocks[chosen]] = self._given
+            self._given += 1
+            for one in (self._samples, self._blocks):
+                one[chosen] = one[-1]
+                one.pop()
+        if len(self._last) > 2 * len(self._samples) + _AHEAD:
+            self._last = {block: self._last[block] for block in set(self._blocks)}
+        return found
+
+    def _chosen(self) -> int:
+        """Choose a sample: the first drawn whose block rested for long enough, else the best rested of those drawn."""
+        best, rested = 0, -1
+        for place in self._draw.integers(len(self._samples), size=_DRAWS if self._apart else 1).tolist():
+            rest = self._given - self._last[self._blocks[place]]
+            if rest >= self._apart:
+                return int(place)
+            if rest > rested:
+                best, rested = place, rest
+        return best
+
+
+_DRAWS: Final = 16
 _AHEAD: Final = 1024
 
 

@@ -218,7 +218,7 @@ class Pool:
         held: dict[int, Held] = {}
         waiting: list[int] = []
         leaving: list[int] = []
-        for read, leave in self._blocks.mixed(seed=seed, capacity=self._capacity, share=share):
+        for read, leave in self._blocks.mixed(seed=seed, capacity=self._capacity, apart=size, share=share):
             waiting += read.tolist()
             leaving += leave.tolist()
             while len(leaving) >= size or (leaving and not len(read)):
