@@ -1,9 +1,10 @@
-"""Small videos made with a real encoder, and LeRobot data sets written by hand as LeRobot's versions lay them out."""
+"""Small videos made with a real encoder, LeRobot data sets written by hand, and tries that go out and come back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,16 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
+
+from saqiya.domain.contracts import Shipped, Unread
+from saqiya.domain.media import Video
+from saqiya.domain.streams import EpisodeLog, Event, Stamp, Stream
+from saqiya.formats.annexb import wrap_of
+from saqiya.formats.lerobot import LeRobotFormat
+from saqiya.formats.lerobot_write import LeRobotWriter
+from saqiya.formats.mp4 import open_mp4
+
+NS = 1_000_000_000
 
 CODECS: Mapping[str, Mapping[str, str]] = {
     "libx264": {"preset": "veryfast"},
@@ -219,6 +230,140 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     target = BytesIO()
     Image.fromarray(pixels).save(target, "PNG")
     return target.getvalue()
+
+
+def quiet(_what: str, _done: int, _total: int) -> None:
+    """Nobody listens."""
+
+
+def shipped(episodes: list[EpisodeLog], spans: Any = ()) -> list[Shipped]:
+    return [Shipped(f"episode_{number:03d}", log, spans) for number, log in enumerate(episodes)]
+
+
+def write(episodes: list[EpisodeLog], path: Path, **settings: Any) -> tuple[str, ...]:
+    return LeRobotWriter().write_all(shipped(episodes), path, settings=settings, progress=quiet)
+
+
+def read(path: Path) -> list[EpisodeLog]:
+    items = list(LeRobotFormat().read(path))
+    assert [item for item in items if isinstance(item, Unread)] == []
+    return [item for item in items if isinstance(item, EpisodeLog)]
+
+
+def assert_same(wrote: EpisodeLog, back: EpisodeLog) -> None:
+    assert back.key == wrote.key
+    assert sorted(back.streams) == sorted(wrote.streams)
+    for name, stream in wrote.streams.items():
+        own = back.streams[name]
+        assert own.t_ns.tolist() == stream.t_ns.tolist()
+        assert (own.values.dtype, own.values.shape) == (stream.values.dtype, stream.values.shape)
+        assert own.values.tobytes() == stream.values.tobytes(), name
+        assert (own.clock, own.stamp, own.unit, own.fields) == (stream.clock, stream.stamp, stream.unit, stream.fields)
+    assert sorted(back.videos) == sorted(wrote.videos)
+    for name, video in wrote.videos.items():
+        assert_same_video(video, back.videos[name])
+    assert back.events == wrote.events
+    assert {name: back.metadata.get(name) for name in wrote.metadata} == dict(wrote.metadata)
+
+
+def assert_same_video(wrote: Video, back: Video) -> None:
+    a, b = wrote.track, back.track
+    for part in ("t_ns", "size", "key", "rank"):
+        assert getattr(a, part).tolist() == getattr(b, part).tolist()
+    for part in ("codec", "width", "height", "form", "setup", "pre", "post", "clock", "stamp", "unit"):
+        assert getattr(a, part) == getattr(b, part)
+    assert [wrote.packet(number) for number in range(len(a.size))] == [back.packet(n) for n in range(len(b.size))]
+
+
+def info(path: Path) -> dict[str, Any]:
+    return dict(json.loads((path / "meta" / "info.json").read_text()))
+
+
+def table(path: Path) -> Any:
+    return pyarrow.parquet.read_table(path / "data" / "chunk-000" / "file-000.parquet")
+
+
+def native(path: Path) -> list[str]:
+    return sorted(one.name for one in (path / "meta" / "saqiya").rglob("*") if one.suffix in {".safetensors", ".bin"})
+
+
+def stamps(count: int, rate_hz: float, *, seed: int = 0, jitter_s: float = 0.0, start_s: float = 0.0) -> Any:
+    rng = np.random.default_rng(seed)
+    seconds = start_s + np.arange(count) / rate_hz + rng.uniform(0, jitter_s, count)
+    return np.rint(np.sort(seconds) * 1e9).astype(np.int64)
+
+
+def camera(folder: Path, t_ns: Any, *, seed: int = 0, fps: int = 30, **more: Any) -> Video:
+    """A camera of as many pictures as stamps, in a file of its own."""
+    path = film(folder / f"{seed}-{len(t_ns)}.mp4", frames_of(len(t_ns), seed=seed), fps=fps, **more)
+    movie = open_mp4(path)
+    return movie.video(replace(movie.track, t_ns=t_ns, clock="camera", stamp=Stamp.SENSOR))
+
+
+def annexb(video: Video) -> Video:
+    """The same packets with start codes, as loggers get them from a camera: sets before each key, of both lengths."""
+    wrap = wrap_of(video)
+    assert wrap is not None
+    packets = []
+    for number, key in enumerate(video.track.key.tolist()):
+        data = wrap.wrap(video.packet(number), key=key)
+        packets.append(data if number % 3 else data[1:])  # the first start code then has three bytes
+    size = np.array([len(one) for one in packets], dtype=np.int64)
+    track = replace(video.track, offset=np.cumsum(size) - size, size=size, form="annexb", setup=b"")
+    return Video(track, b"".join(packets))
+
+
+def robot(folder: Path, *, seed: int = 0, seconds: float = 2.0, **kinds: Any) -> EpisodeLog:
+    """A try as robots log it: every stream at a rate and with a clock of its own."""
+    rng = np.random.default_rng(seed)
+    count = int(seconds * 30)
+
+    def stream(rate_hz: float, width: int, dtype: Any = np.float64, **more: Any) -> Stream:
+        t_ns = stamps(int(seconds * rate_hz), rate_hz, seed=seed + int(rate_hz), **more)
+        return Stream(t_ns, rng.normal(size=(len(t_ns), width)).astype(dtype))
+
+    streams = {
+        "action/executed": Stream(stamps(count, 30, seed=seed, jitter_s=0.004), rng.normal(size=(count, 7))),
+        "action/intended": stream(30, 7, jitter_s=0.004),
+        "observation/state": stream(100, 7, np.float32, jitter_s=0.001),
+        "/ft_sensor/wrench": stream(200, 6),
+        "policy/uncertainty": stream(5, 1),
+        "action/operator": Stream(stamps(6, 30, start_s=1.0), rng.normal(size=(6, 7))),
+        "clock/observation/state": stream(100, 1).__class__(stamps(9, 100), np.arange(9).reshape(-1, 1)),
+        "author": Stream(stamps(count, 30), (np.arange(count) > 30).astype(np.uint8).reshape(-1, 1)),
+    }
+    t_ns = stamps(count, 30, seed=seed + 9, jitter_s=0.005)
+    videos = {name: camera(folder, t_ns, seed=seed, **kind) for name, kind in kinds.items()}
+    events = (Event(NS, "takeover"), Event(NS + 1, "slip", "left finger"))
+    facts: dict[str, Any] = {
+        "task": "plug it in",
+        "outcome": "success",
+        "embodiment": "arm",
+        "nested": {"a": [1, None]},
+    }
+    return EpisodeLog(f"try-{seed}", streams, events, facts, videos)
+
+
+def robotless(seed: int) -> EpisodeLog:
+    """A small try at two rates without a camera."""
+    rng = np.random.default_rng(seed)
+    return EpisodeLog(
+        f"try-{seed}",
+        {
+            "action/executed": Stream(stamps(10, 20), rng.normal(size=(10, 2))),
+            "observation/state": Stream(stamps(50, 100), rng.normal(size=(50, 3))),
+        },
+        (),
+        {"task": f"task {seed % 2}", "embodiment": "arm"},
+    )
+
+
+@pytest.fixture(scope="session")
+def trips() -> SimpleNamespace:
+    return SimpleNamespace(
+        write=write, read=read, assert_same=assert_same, info=info, table=table, native=native, stamps=stamps,
+        camera=camera, annexb=annexb, robot=robot, robotless=robotless, quiet=quiet,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

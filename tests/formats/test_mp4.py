@@ -64,7 +64,7 @@ def reference(path: Path) -> list[tuple[int, int, int, bool]]:
 
 
 def packets(movie: Mp4, track: Track | None = None) -> list[bytes]:
-    video = movie.video(track or movie.track)
+    video = movie.video(movie.track if track is None else track)
     return [video.packet(number) for number in range(len(video.track.size))]
 
 

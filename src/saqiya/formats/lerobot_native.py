@@ -36,6 +36,8 @@ __all__ = ["FOLDER", "Sidecar", "file_name"]
 
 FOLDER = "meta/saqiya"
 _PLAIN_CHARS_N = 120
+_MOST_BARE_N = 1 << 20
+_LEAST_RATE_HZ, _MOST_RATE_HZ = 0.1, 100_000
 _DAMAGED = "what LeRobot's columns could not hold is damaged"
 _REMEDY = "Copy the folder again, or remove meta/saqiya to read what LeRobot reads."
 
@@ -110,7 +112,7 @@ def _damage(key: str) -> Iterator[None]:
         ValueError,
         TypeError,
         IndexError,
-        OverflowError,
+        ArithmeticError,
         RecursionError,
         InvalidEpisode,
         OSError,
@@ -153,11 +155,14 @@ class _Back:
         if dtype.hasobject:
             raise ValueError("a stream of objects is no stream")
         if "column" in about:
-            values = columns[about["column"]].astype(dtype, copy=False).reshape(shape)
+            with np.errstate(all="raise"):
+                values = columns[about["column"]].astype(dtype, copy=False).reshape(shape)
         elif "tensor" in about:
             values = self.tensors[about["tensor"]]
         else:
             values = pixels_of(self._column(about), shape, dtype)
+        if len(values) != shape[0] or len(values) > max(_MOST_BARE_N, values.nbytes):
+            raise ValueError("a stream is not as long as its record says")
         t_ns = self.stamps(about["t_ns"], shape[0])
         clock, stamp, unit, fields = about["about"]
         return Stream(t_ns, values, str(clock), Stamp(stamp), str(unit), tuple(str(one) for one in fields))
@@ -166,9 +171,9 @@ class _Back:
         """Return stamps that are stored, or frames / fps from a start on."""
         if isinstance(about, str):
             return self.tensors[about]
-        if not 0 <= count <= 1 << 32:
-            raise ValueError("a stream is longer than any")
         start_ns, fps = int(about[0]), float(about[1])
+        if not (_LEAST_RATE_HZ <= fps <= _MOST_RATE_HZ and abs(start_ns) < 1 << 62):
+            raise ValueError("its stamps are no frames")
         return grid_ns(np.arange(count, dtype=np.int64), fps) + start_ns
 
     def video(self, about: Mapping[str, Any], movies: Movies) -> Video:
@@ -179,7 +184,9 @@ class _Back:
             video = self._part(about, count, movies)
         else:
             data = mapped(self.root / FOLDER / "media" / Path(str(about["file"])).name) if count else memoryview(b"")
-            video = Video(self._track(about, count), data)
+            video = Video(self._track(about), data)
+        if len(video.track.t_ns) != count:
+            raise ValueError("a camera has not as many pictures as its record says")
         clock, stamp, unit = about["about"]
         track = replace(
             video.track,
@@ -212,10 +219,10 @@ class _Back:
         whole = replace(video.track, t_ns=none, offset=np.cumsum(size) - size, size=size, key=key, rank=rank)
         return Video(whole, spool.data())
 
-    def _track(self, about: Mapping[str, Any], count: int) -> Track:
+    def _track(self, about: Mapping[str, Any]) -> Track:
         size = self.tensors[about["size"]]
         return Track(
-            t_ns=np.zeros(count, dtype=np.int64),
+            t_ns=np.zeros(len(size), dtype=np.int64),
             offset=np.cumsum(size) - size,
             size=size,
             key=self.tensors[about["key"]],
