@@ -223,3 +223,12 @@ def test_a_try_that_another_process_takes_in_meanwhile_is_an_alias_and_not_a_sec
     assert counts(wheel)["episode"] == 1
     assert (len(done.episodes), len(done.aliases)) == (0, 1)
     assert wheel.verify(full=True).lies == ()
+
+
+def test_a_recording_that_was_erased_does_not_come_back(wheel, logs):
+    log(logs / "run.mcap", 1)
+    (episode,) = wheel.ingest([logs]).episodes
+    wheel.data.erase([episode.id], reason="asked to")
+    wheel.ingest([logs])
+    assert wheel.verify(full=True).lies == ()
+    assert not list(wheel.store.objects.digests())

@@ -271,7 +271,9 @@ class _Original:
         place = path.resolve()
         known = self._digests.get(place)
         if known is None or (wanted and not known[1]):
-            known = (self._store.objects.put_file(place), True) if wanted else (hash_file(place), False)
+            catalog = self._store.catalog  # what was erased on purpose does not come back by itself
+            refused = wanted and catalog.has_erased() and bool(catalog.erased([hash_file(place)]))
+            known = (hash_file(place), False) if refused or not wanted else (self._store.objects.put_file(place), True)
             self._digests[place] = known
         return known
 
@@ -343,9 +345,7 @@ class _Batch:
         audited = audit(log, rules=self.manner.rules, spec=self.spec, now_ns=self.clock())
         if audited.judgement.verdict == "rejected":
             why = "; ".join(one.what for one in audited.judgement.because[:3])
-            raise InvalidEpisode(
-                why, remedy="Record again, or give the check another rule (docs/audit.md)."
-            )
+            raise InvalidEpisode(why, remedy="Record again, or give the check another rule (docs/audit.md).")
         cameras, media = _cameras(original, log)
         episode = _describe(self.store, log, log.span, recording, media=media, policies=self.policies)
         if any(same_try(one.episode.prints, episode.prints) for one in self.waiting if episode.prints):
