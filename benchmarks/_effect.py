@@ -22,9 +22,9 @@ __all__ = ["ORDERS", "Effect", "effects"]
 ORDERS = ("global", "blocks", "given")
 SIDE, STEPS, CHUNK = 64, 60, 8
 EPISODES, HELD_OUT = 200, 20
-BATCH, BATCHES, POOL = 32, 600, 512
+BATCH, BATCHES, POOL = 32, 900, 512
 TRIES, REACHED = 50, 0.06
-SPEED, NOISE = 0.06, 0.02
+SPEED, NOISE = 0.06, 0.01
 
 Floats = NDArray[np.float64]
 
@@ -99,10 +99,19 @@ def _film(pictures: list[NDArray[np.uint8]], t_ns: NDArray[np.int64]) -> Video:
     return Video(track, b"".join(bytes(one) for one in packets))
 
 
+class _Keypoints(nn.Module):
+    """Spatial softmax (Levine et al., JMLR 2016): where each feature map is brightest, in [-1, 1]."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        weight = maps.flatten(2).softmax(dim=2).reshape(maps.shape)
+        row, column = (torch.linspace(-1, 1, side) for side in maps.shape[2:])
+        return torch.cat(((weight.sum(dim=3) * row).sum(dim=2), (weight.sum(dim=2) * column).sum(dim=2)), dim=1)
+
+
 def _network() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.Conv2d(32, 32, 3, 2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(32 * 6 * 6, 128), nn.ReLU(), nn.Linear(128, CHUNK * 2),
+        nn.Conv2d(3, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 16, 3), _Keypoints(),
+        nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, CHUNK * 2),
     )  # fmt: skip
 
 
@@ -117,7 +126,7 @@ def _loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def _train(network: nn.Module, windows: Windows, order: Order) -> None:
-    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, BATCHES)
     for number, batch in enumerate(_endless(windows, order)):
         if number == BATCHES:
