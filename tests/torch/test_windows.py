@@ -187,6 +187,23 @@ def test_a_chunk_ends_with_its_span_and_a_history_does_not_begin_with_it(made):
     assert windows[0]["camera/front/pad"].tolist() == [False, False]
 
 
+def test_pictures_that_came_unencoded_look_like_the_others(made):
+    log, pictures = made[0]
+    t_ns = log.streams["action/executed"].t_ns.copy()
+    streams = {
+        "camera/raw": Stream(t_ns=t_ns, values=pictures.copy()),
+        "depth/raw": Stream(t_ns=t_ns, values=pictures[..., 0].astype(np.uint16)),
+    }
+    both = EpisodeLog("both", streams, videos=log.videos)
+    windows = Windows(
+        source_of([both]), dict.fromkeys(["camera/raw", "camera/front", "depth/raw"], History(steps=2)), at=9.0
+    )
+    batch = windows.__getitems__([1, 3]).tensors
+    assert batch["camera/raw"].shape == (2, 2, 3, 16, 32)
+    assert torch.equal(batch["camera/raw"], batch["camera/front"])
+    assert torch.equal(batch["depth/raw"], batch["camera/front"][:, :, 0].to(torch.uint16))
+
+
 def test_samples_stand_at_a_rate(made):
     windows = Windows(source_of([made[0][0]]), WINDOWS, at=10.0)
     assert [sample["t_ns"].item() for sample in windows.__getitems__([0, 1, 2])] == [

@@ -137,9 +137,10 @@ class Windows(Dataset[Tensors]):
         """Turn columns into tensors, none copied; ids and task texts into lists."""
         episode = columns.pop("episode").tolist()
         found: Tensors = {}
+        pictures = self.reader.pictures
         for name, column in columns.items():
             tensor = room.tensor(column)
-            found[name] = tensor.movedim(-1, -3) if column.ndim == 5 and name in self.reader.cameras else tensor
+            found[name] = tensor.movedim(-1, -3) if name in pictures else tensor
         found["task"] = [self.source.tasks[one] for one in episode]
         found["episode"] = [self.source.episodes[one] for one in episode]
         return found

@@ -81,9 +81,10 @@ class Reader:
         return {**self.__dict__, "_decoders": {}}
 
     @property
-    def cameras(self) -> frozenset[str]:
-        """The windows that are pictures."""
-        return frozenset(self._cameras)
+    def pictures(self) -> frozenset[str]:
+        """The windows that are colour pictures, (H, W, 3) uint8, whether they came encoded or not."""
+        found = {name for name, one in self.opened.items() if one.dtype == np.uint8 and one.shape[2:] == (3,)}
+        return frozenset(name for name in found if name in self._cameras or name.startswith("camera/"))
 
     def columns(self, sample: Ints, allocate: Allocate = np.empty) -> Columns:
         """Read samples: for each window `name` (B, n, ...) and `name/pad` bool (B, n), True where it is padding.
