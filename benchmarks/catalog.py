@@ -193,6 +193,7 @@ class Maker:
             connection.executemany("INSERT INTO nouns VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows)
             connection.executemany("INSERT INTO refs VALUES (?, ?, ?)", self._refs)
             connection.executemany("INSERT INTO object_refs VALUES (?, ?, ?)", self._objects)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         self._rows.clear()
         self._refs.clear()

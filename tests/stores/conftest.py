@@ -27,6 +27,7 @@ from saqiya.domain.nouns import (
 from saqiya.domain.streams import Event, Start, Stream
 from saqiya.stores import streams
 from saqiya.stores.bucket import Bucket, Credentials
+from saqiya.stores.query import Questions
 from saqiya.stores.verify import verify
 from saqiya.stores.workspace import Workspace
 
@@ -230,3 +231,26 @@ class Lab:
 @pytest.fixture
 def lab(workspace):
     return Lab(workspace)
+
+
+@pytest.fixture
+def slips(lab):
+    """Eight tries; in one of them a slip is followed by a takeover within 5 s, at site A, under policy 7."""
+    made = [
+        lab.episode(0, slip_s=2.0, held=lab.streams(0, takeover_s=4.5)),
+        lab.episode(1, slip_s=2.0, held=lab.streams(1, takeover_s=7.5)),
+        lab.episode(2, slip_s=2.0, held=lab.streams(2, takeover_s=1.0)),
+        lab.episode(3, slip_s=2.0, held=lab.streams(3, takeover_s=4.5), site="B"),
+        lab.episode(4, slip_s=2.0, held=lab.streams(4, takeover_s=4.5), policy=0),
+        lab.episode(5, held=lab.streams(5, takeover_s=4.5)),
+        lab.episode(6, slip_s=2.0),
+        lab.episode(7, outcome="failure", held={"observation/state": lab.streams(0)["observation/state"]}),
+    ]
+    lab.made = [one.id for one in made]
+    return lab
+
+
+@pytest.fixture
+def questions(slips):
+    with Questions(slips.store) as opened:
+        yield opened
