@@ -26,6 +26,7 @@ from saqiya.views.source import Source
 if TYPE_CHECKING:
     from saqiya.stores.catalog import Catalog
     from saqiya.stores.opened import Opened
+    from saqiya.stores.streams import Streams
     from saqiya.stores.workspace import Workspace
 
 __all__ = ["open_version"]
@@ -105,7 +106,7 @@ class _Version:
         self._opened: Opened | None = None
         self._episodes: dict[int, Episode] | None = None
         self._known: dict[tuple[str, str], ClockMap] = {}
-        self._videos: OrderedDict[int, dict[str, Video]] = OrderedDict()
+        self._streams: OrderedDict[int, Streams] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         """Take along where it is, and nothing that is open."""
@@ -115,7 +116,7 @@ class _Version:
             "_store": None,
             "_parents": [],
             "_opened": None,
-            "_videos": OrderedDict(),
+            "_streams": OrderedDict(),
         }
 
     def store(self) -> Workspace:
@@ -132,7 +133,7 @@ class _Version:
                 kept = read_store(root / _SETTINGS)
                 more = {"home": kept.home(self.now), "cache_bytes": kept.cache_bytes}
             self._store = Workspace.open(root, clock=self.now, entropy=secrets.token_bytes, **more)
-            self._process, self._videos = os.getpid(), OrderedDict()
+            self._process = os.getpid()
         return self._store
 
     def opened(self) -> Opened:
@@ -177,15 +178,21 @@ class _Version:
         )
 
     def video(self, number: int, name: str) -> Video:
-        """Open an episode's video; its other cameras are asked for next, and so they are kept for a moment."""
-        store = self.store()
-        videos = self._videos.get(number)
-        if videos is None:
-            videos = store.videos(store.catalog.get(self.opened().ids[number], Episode))
-            self._videos[number] = videos
-            if len(self._videos) > _HELD:
-                self._videos.popitem(last=False)
-        return videos[name]
+        """Open an episode's video.
+
+        Opening the version made sure that none of its episodes was erased, so the catalog is asked only where packets
+        lie in an original that was linked in place.
+        """
+        streams = self._streams.get(number)
+        if streams is None:
+            streams = self._streams[number] = self.opened().streams(number)
+            if len(self._streams) > _HELD:
+                self._streams.popitem(last=False)
+        store, index, digest = self.store(), self.opened().index, streams.media[name]
+        if not store.objects.has(digest):
+            return store.videos(store.catalog.get(self.opened().ids[number], Episode))[name]
+        track = streams.track(name).between(int(index.start_ns[number]), int(index.end_ns[number]))
+        return Video(track, store.objects.view(digest))
 
     def _maps(self, name: str) -> dict[int, ClockMap]:
         """Return by episode the map that a stream's stamps go through to the version's clock.

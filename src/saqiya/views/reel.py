@@ -19,7 +19,7 @@ from saqiya.views.plan import Ints
 
 __all__ = ["Reel", "reel_of"]
 
-_KEPT: Final = 1024
+_KEPT: Final = 128  # clips whose bytes may be in memory: a megabyte each at most, or a file descriptor
 
 
 @dataclass(frozen=True, eq=False)
