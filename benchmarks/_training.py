@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Measured
 from benchmarks.peers import ask
 
-__all__ = ["BATCH", "CHUNK", "Asked", "differences", "median", "ours", "theirs"]
+__all__ = ["BATCH", "CHUNK", "Asked", "differences", "median", "ours", "prepare", "theirs"]
 
 BATCH = 32
 CHUNK = 50
@@ -33,9 +33,6 @@ NAMES = {
     "task": "task",
 }
 """What a column is called here and in LeRobot."""
-
-# One thread of linear algebra on every side: more of them wait for each other and cost CPU seconds.
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # noqa: TID251 - for the processes started from here
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,16 @@ class Asked:
     keep: str = ""
     batch: int = BATCH
     fps: int = FPS
+
+
+def prepare(folder: Path) -> None:
+    """Set what the processes of a run inherit.
+
+    One thread of linear algebra on every side: more of them wait for each other, which costs LeRobot a fifth of its
+    samples a CPU-second. Its Arrow copy belongs to this run.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # noqa: TID251 - passed on
+    os.environ["HF_HOME"] = str(folder / "hf")  # noqa: TID251 - passed on
 
 
 def theirs(asked: Asked, folder: Path) -> dict[str, float]:

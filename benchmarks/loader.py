@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks._effect import ORDERS, effects
-from benchmarks._training import BATCH, Asked, differences, median, ours, theirs
+from benchmarks._training import BATCH, Asked, differences, median, ours, prepare, theirs
 from benchmarks._v21 import make_dataset
 from benchmarks.harness import Figure, Measured, at_least, at_most, exactly, shown
 from benchmarks.peers import ask
@@ -34,7 +33,7 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
     """Yield equality of outputs, the ratios, what each side gave, and what blocks do to batches and to a policy."""
     with tempfile.TemporaryDirectory(prefix="saqiya-loader-") as name:
         folder = Path(name)
-        os.environ["HF_HOME"] = str(folder / "hf")  # noqa: TID251 - LeRobot's Arrow copy belongs to this run
+        prepare(folder)
         total = _prepare(folder, episodes=6 if quick else EPISODES)
         yield from _equal(folder, total)
         yield from _rates(folder, quick=quick)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._fleet import make_lerobot, make_workspace
-from benchmarks._training import BATCH, Asked, differences, median, ours, theirs
+from benchmarks._training import BATCH, Asked, differences, median, ours, prepare, theirs
 from benchmarks.harness import Figure, at_least, at_most, exactly, shown
 from saqiya.torch import Order
 from saqiya.views.plan import permuted
@@ -30,7 +29,7 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
     episodes = 200 if quick else EPISODES
     with tempfile.TemporaryDirectory(prefix="saqiya-numeric-") as name:
         folder = Path(name)
-        os.environ["HF_HOME"] = str(folder / "hf")  # noqa: TID251 - LeRobot's Arrow copy belongs to this run
+        prepare(folder)
         make_workspace(folder / "lab", episodes=episodes, rows=ROWS, seed=SEED)
         make_lerobot(folder / "v3", episodes=episodes, rows=ROWS, seed=SEED)
         total = episodes * ROWS
