@@ -44,10 +44,10 @@ def test_an_empty_catalog_has_an_empty_snapshot(workspace):
     assert refresh(workspace).files == {}
 
 
-def test_a_persons_word_comes_before_a_rules_a_models_and_a_simulators_and_the_last_of_equals_counts(lab):
+def test_a_persons_word_comes_before_a_rules_a_simulators_and_a_models_and_the_last_of_equals_counts(lab):
     episode = lab.episode(0, outcome="success")
     said = [("failure", "model"), ("success", "rule"), ("aborted", "rule"), ("failure", "person"), ("success", "model")]
-    expected = ["failure", "success", "aborted", "failure", "failure"]
+    expected = ["success", "success", "aborted", "failure", "failure"]
     for number, ((value, by), outcome) in enumerate(zip(said, expected, strict=True)):
         lab.claim(episode, value, by, key=str(number))
         row = rows(lab.store)[episode.id]

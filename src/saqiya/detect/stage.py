@@ -23,12 +23,12 @@ from saqiya.domain.nouns import (
     Policy,
 )
 from saqiya.domain.streams import Span, Stream
+from saqiya.domain.words import TRUST
 from saqiya.stores.workspace import Workspace
 
 __all__ = ["FUSED", "Detected", "outcomes_of", "run"]
 
 FUSED = "any detector"
-_TRUST = ("person", "rule", "simulator", "model")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def outcomes_of(store: Workspace, episodes: Sequence[Episode]) -> dict[str, Outc
         if claim.episode not in wanted:
             continue
         held = best.get(claim.episode)
-        if held is None or _TRUST.index(claim.author_kind) <= _TRUST.index(held.author_kind):
+        if held is None or TRUST.index(claim.author_kind) <= TRUST.index(held.author_kind):
             best[claim.episode] = claim
     return {episode.id: best[episode.id].value if episode.id in best else Outcome.UNKNOWN for episode in episodes}
 

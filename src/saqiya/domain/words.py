@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
+    "TRUST",
     "AuthorKind",
     "CorrectionKind",
     "Decision",
@@ -41,6 +42,10 @@ class AuthorKind(StrEnum):
     RULE = "rule"
     MODEL = "model"
     SIMULATOR = "simulator"
+
+
+TRUST = (AuthorKind.PERSON, AuthorKind.RULE, AuthorKind.SIMULATOR, AuthorKind.MODEL)
+"""Whose word on an outcome counts, first of all; of claims by one kind of author, the newest."""
 
 
 class CorrectionKind(StrEnum):

@@ -20,7 +20,6 @@ from saqiya.domain.nouns import (
     Alarm,
     Alias,
     Audit,
-    AuthorKind,
     Calibration,
     ClockMap,
     Correction,
@@ -49,13 +48,12 @@ from saqiya.domain.nouns import (
     Turn,
 )
 from saqiya.domain.streams import Stream
+from saqiya.domain.words import TRUST
 
 __all__ = ["EPISODES", "TABLES", "Column", "Known", "Table", "author_rows", "author_runs", "policy_number", "resolved"]
 
 TEXT, INT, FLOAT, BOOL, JSON = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "JSON"
 TEXTS, NUMBERS, WORDS = "VARCHAR[]", "MAP(VARCHAR, DOUBLE)", "MAP(VARCHAR, VARCHAR)"
-TRUST: Final = tuple(AuthorKind)
-"""Whose word on an outcome wins: a person's, then a rule's, a model's, a simulator's; among equals the last."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ EPISODES: Final = Table(
         Column("operator", TEXT, "who operated", lambda k: k.noun.operator),
         Column("outcome", TEXT, "success, failure, aborted or unknown, by the claim that is trusted most",
                lambda k: k.claim.value if k.claim else Outcome.UNKNOWN),
-        Column("outcome_by", TEXT, "whose word that is: person, rule, model, simulator",
+        Column("outcome_by", TEXT, "whose word that is: person, rule, simulator, model",
                lambda k: k.claim.author_kind if k.claim else None),
         Column("outcome_disputed", BOOL, "claims differ (see claims)", _disputed),
         Column("start_ns", INT, "first instant, on the episode's clock", lambda k: k.noun.start_ns),
@@ -199,7 +197,7 @@ EPISODES: Final = Table(
         Column("start_factors", NUMBERS, "start_factors['x']: the start's numbers", lambda k: _numbers(_start(k))),
         Column("start_words", WORDS, "start_words['surface']: the start's words", lambda k: _words(_start(k))),
         Column("streams", TEXTS, "names of its numeric streams", lambda k: [one.name for one in k.noun.infos]),
-        Column("cameras", TEXTS, "names of its cameras", lambda k: [one.name for one in k.noun.media]),
+        Column("cameras", TEXTS, "names of its cameras", lambda k: _cameras(k.noun)),
         Column("recording", TEXT, "id of the recording it was read from",
                lambda k: k.noun.recordings[0] if k.noun.recordings else None),
         Column("key_in_recording", TEXT, "which try of the recording", lambda k: k.noun.key_in_recording),
