@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from saqiya import errors, plugins, testing
-from saqiya.cli import app, look, verbs  # noqa: F401 - importing the last two registers their commands
+from saqiya.cli import app, ask, data, look, verbs  # noqa: F401 - importing all but the first registers their commands
 from saqiya.loop.config import Config, SiteConfig, TaskConfig, read_config
 
 ROOT = Path(__file__).parents[2]

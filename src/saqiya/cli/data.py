@@ -122,6 +122,8 @@ def audit(
     if as_json:
         emit(found)
         return
+    if not found:
+        say("No audit of these." if episodes else "Nothing is in quarantine.")
     for one in found:
         say(f"{one.episode}: {one.verdict} ({one.version})")
         rows("", ("check", "stream", "severity", "what"), [_cells(finding) for finding in one.findings])

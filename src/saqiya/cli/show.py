@@ -30,7 +30,7 @@ def say(text: str) -> None:
 def rows(title: str, header: Sequence[str], body: Sequence[Sequence[object]]) -> None:
     """Print a table, or one line that says it is empty; what a cell says is never read as markup."""
     if not body:
-        say(f"{title}: none")
+        say(f"{title}: none" if title else "none")
         return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in header:
