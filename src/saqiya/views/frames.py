@@ -100,6 +100,7 @@ class Decoder:
         self._wanted: set[int] = set()
         self._newest = -1
         self._scaler: Any = None
+        self._faults: tuple[type[Exception], ...] = ()
 
     def frames(self, clip: Clip, pictures: Sequence[int]) -> list[VideoFrame]:
         """Return pictures as FFmpeg decodes them, in the order asked; each is decoded once, however often it is asked.
@@ -199,7 +200,9 @@ class Decoder:
 
     def _open(self, clip: Clip) -> VideoCodecContext:
         import av
+        from av.error import FFmpegError
 
+        self._faults = (FFmpegError, MemoryError)
         track = clip.track
         context = av.CodecContext.create(_NAMES.get(track.codec, track.codec), "r")
         context.thread_count = self._threads
@@ -213,36 +216,37 @@ class Decoder:
         return opened
 
     def _feed(self, clip: Clip, end: int) -> None:
+        """Decode the packets up to `end`."""
         from av import Packet
 
-        offset, size, data = clip.track.offset, clip.track.size, memoryview(clip.video.data)
-        for number in range(self._next, end):
-            at = int(offset[number])
-            packet = Packet(data[at : at + int(size[number])])
-            packet.pts = picture = int(clip.track.rank[number])
+        track, data, part = clip.track, memoryview(clip.video.data), slice(self._next, end)
+        columns = (track.offset[part], track.size[part], track.rank[part], track.key[part])
+        for at, size, picture, key in zip(*(column.tolist() for column in columns), strict=True):
+            packet = Packet(data[at : at + size])
+            packet.pts = picture
+            packet.is_keyframe = key  # FFmpeg adds a PNG that is none to the one before
             if clip.reordered and self._context is not None:  # B-frames that nobody wants and nothing leans on
                 self._context.skip_frame = "DEFAULT" if self._keeps(picture) else "NONREF"
-            packet.is_keyframe = bool(clip.track.key[number])  # FFmpeg adds a PNG that is none to the one before
             self._decode(clip, packet)
         self._next = max(end, self._next)
 
     def _decode(self, clip: Clip, packet: Packet | None) -> None:
-        from av.error import FFmpegError
-
         if self._context is None:
             return
         try:
             frames: Iterable[VideoFrame] = self._context.decode(packet)
-        except (FFmpegError, MemoryError) as error:
+        except self._faults as error:
             self._next, self._clip = -1, None
             raise _lie(clip.name, f"a packet cannot be decoded ({error})") from error
         for frame in frames:
+            # Frames nobody asked for go back to FFmpeg's pool at once: memory that is used again costs nothing.
+            picture = frame.pts
+            if picture is None or not self._keeps(picture):
+                continue
             if (frame.width, frame.height) != (clip.track.width, clip.track.height):
                 self._next, self._clip = -1, None
                 raise _lie(clip.name, f"a picture is {frame.width} x {frame.height}, not as declared")
-            # Frames nobody asked for go back to FFmpeg's pool at once: memory that is used again costs nothing.
-            if frame.pts is not None and self._keeps(frame.pts):
-                self._shown[frame.pts] = frame
+            self._shown[picture] = frame
 
     def _keeps(self, picture: int) -> bool:
         """Say whether a picture is wanted, or may be asked for next."""

@@ -35,11 +35,13 @@ class Shelf:
         name: of the stream.
         dtype, shape: of one row.
         part: int32 (E,), which part holds the episode's rows; -1 where the episode has no such stream.
-        stamps_at, values_at: int64 (E,), the first cell of its stamps and of its values in that part.
+        stamps_at, values_at: int64 (E,), the first cell of its stamps and of its values in that part; values at -1 lie
+            packed.
         count: int64 (E,), its rows.
         first_ns, last_ns: int64 (E,), its first and last stamp as stored; 0 where it has no row.
         cells: opens a part; it is asked for each batch, and so it remembers.
         clock_maps: by episode, where stamps are read through a map to another clock.
+        unpack: gives rows (N, ...) of an episode whose values lie packed, by their numbers, int64 (N,).
     """
 
     name: str
@@ -53,6 +55,7 @@ class Shelf:
     last_ns: Ints
     cells: Callable[[int], Cells]
     clock_maps: Mapping[int, ClockMap] = field(default_factory=dict)
+    unpack: Callable[[int, Ints], NDArray[Any]] | None = None
 
     @property
     def width(self) -> int:
@@ -133,6 +136,8 @@ class Shelf:
             episode: int64 (B,).
             row: int64 (B, n), below the episode's count.
         """
+        if self.unpack is not None and (packed := self.values_at[episode] < 0).any():
+            return self._unpacked(episode, row, packed, self.unpack)
         width = self.width
         parts = self.part[episode]
         nothing = row < 0
@@ -147,6 +152,22 @@ class Shelf:
         if nothing.any():
             found[nothing] = 0
         return found.reshape(*row.shape, *self.shape)
+
+    def _unpacked(
+        self, episode: Ints, row: Ints, packed: NDArray[np.bool_], unpack: Callable[[int, Ints], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return rows of episodes some of which lie packed; each row is unpacked once, however often it is asked."""
+        found = np.zeros((*row.shape, *self.shape), dtype=self.dtype)
+        if not packed.all():
+            found[~packed] = self.rows(episode[~packed], row[~packed])
+        for number in np.unique(episode[packed]).tolist():
+            which = np.flatnonzero(episode == number)
+            at, step = np.nonzero(row[which] >= 0)
+            which = which[at]
+            shown, place = np.unique(row[which, step], return_inverse=True)
+            if len(shown):
+                found[which, step] = unpack(number, shown)[place]
+        return found
 
 
 def _taken(cells: NDArray[Any], start: Ints, width: int) -> NDArray[Any]:
