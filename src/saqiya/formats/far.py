@@ -25,7 +25,7 @@ __all__ = ["Far", "room_for"]
 
 LIMIT_S = 20
 """The child ends when the library thinks longer over one question, or one slab of one."""
-FORGIVING = ("far_zarr",)
+FORGIVING = ("far_rows", "far_zarr")
 """Programs whose child is used again after an error: their decoders check bounds and raise; HDF5 may be spoiled."""
 MOST_LOSSES_N = 3
 """After so many deaths over one file nothing more is asked about it."""

@@ -16,7 +16,7 @@ from typing import Any
 from saqiya.domain.contracts import Unread
 from saqiya.errors import UnreadableLog
 from saqiya.formats.lerobot_names import fields_of
-from saqiya.formats.lerobot_rows import open_table, table_rows
+from saqiya.formats.lerobot_rows import table_rows
 
 __all__ = ["INFO", "Dataset", "Entry", "Feature", "Place", "open_dataset", "place_of"]
 
@@ -297,7 +297,7 @@ def _episodes_v3(root: Path, features: Mapping[str, Feature], problems: list[Unr
     cameras = [name for name, feature in features.items() if feature.dtype == "video"]
     for path in files:
         try:
-            for row in table_rows(open_table(path), lambda name: not name.startswith("stats/")):
+            for row in table_rows(path, lambda name: not name.startswith("stats/")):
                 index = _whole(row.get("episode_index"))
                 if index is not None:
                     entries.append(_entry_v3(index, row, cameras))
@@ -309,7 +309,7 @@ def _episodes_v3(root: Path, features: Mapping[str, Feature], problems: list[Unr
 def _from_rows(path: Path, problems: list[Unread]) -> list[Entry]:
     chunk, file = (re.search(r"(\d{1,9})$", part) for part in (path.parent.name, path.stem))
     try:
-        rows = table_rows(open_table(path), lambda name: name == "episode_index")
+        rows = table_rows(path, lambda name: name == "episode_index")
         indices = dict.fromkeys(index for row in rows if (index := _whole(row["episode_index"])) is not None)
     except UnreadableLog as error:
         problems.append(Unread(f"data/{path.parent.name}/{path.name}", error.what, error.remedy))
@@ -351,7 +351,7 @@ def _tasks(root: Path, problems: list[Unread], *, shared: bool) -> dict[int, str
     lines, table = root / "meta" / "tasks.jsonl", root / "meta" / "tasks.parquet"
     found: dict[int, str] = {}
     try:
-        for row in table_rows(open_table(table), lambda _: True) if shared else _lines(lines, problems):
+        for row in table_rows(table, lambda _: True) if shared else _lines(lines, problems):
             index = _whole(row.get("task_index"))
             named = row.get("task", row.get("__index_level_0__"))
             words = next((one for one in (named, *row.values()) if isinstance(one, str)), None)

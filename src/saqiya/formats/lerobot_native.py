@@ -26,7 +26,7 @@ from saqiya.domain.streams import EpisodeLog, Event, Stamp, Stream
 from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.lerobot_meta import Entry
 from saqiya.formats.lerobot_pictures import pixels_of
-from saqiya.formats.lerobot_rows import open_table, table_rows
+from saqiya.formats.lerobot_rows import table_rows
 from saqiya.formats.lerobot_video import Movies, grid_ns
 from saqiya.formats.mp4 import mapped
 from saqiya.formats.nal import to_starts
@@ -64,7 +64,7 @@ class Sidecar:
             return cls(root)
         found: dict[int, tuple[str, str]] = {}
         try:
-            for row in table_rows(open_table(path), {"episode_index", "uid", "record"}.__contains__):
+            for row in table_rows(path, {"episode_index", "uid", "record"}.__contains__):
                 index, uid, record = row.get("episode_index"), row.get("uid"), row.get("record")
                 if not (isinstance(index, int) and isinstance(uid, str) and isinstance(record, str)):
                     raise UnreadableLog("a row lacks its index, uid or record", subject=str(path), remedy=_REMEDY)

@@ -6,79 +6,85 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.errors import UnreadableLog
+from saqiya.formats.far import Far
 
-__all__ = ["array_of", "episodes_of", "open_table", "pictures_of", "table_rows", "texts_of"]
+__all__ = ["array_of", "episodes_of", "pictures_of", "table_rows", "texts_of"]
 
 _LFS = b"version https://git-lfs"
 _FLOOR_BYTES, _MOST_RATIO = 256 << 20, 1000
-"""A file that claims to unpack to more than this many times its size, and more than the floor, is no data set."""
+"""A file that unpacks to more than this many times its size, and more than the floor, is no data set."""
 _AGAIN = "Copy the data set again."
 _NEST = 8
 
 
-@contextmanager
-def _arrow_errors(path: Path) -> Iterator[None]:
-    import pyarrow
+class _Parquet:
+    """A Parquet file that a child process has open: damage there ends the child, not us. Use it as a context."""
 
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnreadableLog(f"cannot be read as Parquet: {first[:160]}", subject=str(path), remedy=_AGAIN) from error
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise UnreadableLog("is not there", subject=str(path), remedy="Copy the whole folder, data/ included.")
+        with path.open("rb") as file:
+            head = file.read(len(_LFS))
+        if head == _LFS:
+            raise UnreadableLog("is a Git LFS pointer, not the data", subject=str(path), remedy="Run git lfs pull.")
+        self._left_bytes = max(_FLOOR_BYTES, _MOST_RATIO * path.stat().st_size)
+        self._far = Far("far_rows", path)
+
+    def __enter__(self) -> _Parquet:
+        self._far.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._far.__exit__(kind, error, trace)
+
+    def about(self) -> tuple[list[str], int]:
+        """Return the columns' names, and how many row groups there are."""
+        with self._subject():
+            told = self._far.ask("about")
+        return [str(name) for name in told["names"]], int(told["groups"])
+
+    def group(self, number: int, names: list[str] | None = None) -> Any:  # noqa: ANN401 - pyarrow
+        """Return a row group as a table."""
+        import pyarrow
+
+        with self._subject():
+            told = self._far.ask("rows_of", group=number, names=names, most_bytes=self._left_bytes)
+            size = int(told["size"])
+            self._left_bytes -= size
+            data = self._far.array(np.dtype(np.uint8), (size,))
+        return pyarrow.ipc.open_stream(pyarrow.py_buffer(data)).read_all()
+
+    @contextmanager
+    def _subject(self) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableLog as error:
+            what = f"cannot be read as Parquet: {error.what}"
+            raise UnreadableLog(what, subject=str(self.path), remedy=error.remedy or _AGAIN) from error
 
 
-def open_table(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """Open a Parquet file.
-
-    Raises:
-        UnreadableLog: it is missing, empty, a Git LFS pointer, damaged, or claims more than it can hold.
-    """
-    import pyarrow.parquet
-
-    if not path.is_file():
-        raise UnreadableLog(
-            "is not there", subject=str(path), remedy="Copy the whole folder, or correct meta/info.json."
-        )
-    with path.open("rb") as file:
-        head = file.read(len(_LFS))
-    if head == _LFS:
-        raise UnreadableLog("is a Git LFS pointer, not the data", subject=str(path), remedy="Run git lfs pull.")
-    with _arrow_errors(path):
-        table = pyarrow.parquet.ParquetFile(str(path))
-        claimed = _claimed(table.metadata)
-        if claimed > max(_FLOOR_BYTES, _MOST_RATIO * path.stat().st_size):
-            raise ValueError(f"it claims {table.metadata.num_rows} rows and {claimed} bytes")
-    return table
-
-
-def _claimed(about: Any) -> int:  # noqa: ANN401 - pyarrow
-    """Return how many bytes a file says that it unpacks to: runs of equal values take next to none in it."""
-    total = 0
-    for number in range(about.num_row_groups):
-        group = about.row_group(number)
-        values = sum(max(0, group.column(column).num_values) for column in range(group.num_columns))
-        total += max(8 * values, group.total_byte_size, 0)
-    return total
-
-
-def table_rows(table: Any, wanted: Callable[[str], bool]) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def table_rows(path: Path, wanted: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
     """Yield rows as dicts of the columns that are wanted.
 
     Raises:
-        UnreadableLog: the file is damaged.
+        UnreadableLog: the file is missing, empty, a Git LFS pointer, damaged, or claims more than it can hold.
     """
-    path = Path("Parquet")
-    with _arrow_errors(path):
-        columns = [name for name in table.schema_arrow.names if wanted(name)]
-        for batch in table.iter_batches(batch_size=1024, columns=columns):
-            batch.validate(full=True)
-            yield from batch.to_pylist()
+    with _Parquet(path) as file:
+        names, groups = file.about()
+        kept = [name for name in names if wanted(name)]
+        for number in range(groups):
+            for batch in file.group(number, kept).to_batches(max_chunksize=1024):
+                yield from batch.to_pylist()
 
 
 def episodes_of(path: Path) -> Iterator[tuple[int, Any]]:
@@ -87,34 +93,41 @@ def episodes_of(path: Path) -> Iterator[tuple[int, Any]]:
     Memory holds one row group and one episode.
 
     Raises:
-        UnreadableLog: the file is damaged; what came before stays good.
+        UnreadableLog: as `table_rows`; what came before stays good.
     """
     import pyarrow
 
-    file = open_table(path)
     held: list[Any] = []
     current = -1
-    for number in range(file.num_row_groups):
-        with _arrow_errors(path):
-            group = file.read_row_group(number)
-            group.validate(full=True)
-            if "episode_index" in group.schema.names:
-                indices = np.asarray(group["episode_index"].to_numpy(), dtype=np.int64).reshape(-1)
-                cuts = np.flatnonzero(np.diff(indices)) + 1
-            else:
-                indices, cuts = None, np.empty(0, dtype=np.int64)
-        bounds = [0, *cuts.tolist(), group.num_rows]
-        for low, high in pairwise(bounds):
-            if low == high:
-                continue
-            index = -1 if indices is None else int(indices[low])
-            if held and index != current:
-                yield current, pyarrow.concat_tables(held)
-                held = []
-            current = index
-            held.append(group.slice(low, high - low))
+    with _Parquet(path) as file:
+        for number in range(file.about()[1]):
+            group = file.group(number)
+            indices = _indices(group, path)
+            cuts = np.flatnonzero(np.diff(indices)) + 1
+            for low, high in pairwise([0, *cuts.tolist(), group.num_rows]):
+                if low == high:
+                    continue
+                index = int(indices[low])
+                if held and index != current:
+                    yield current, pyarrow.concat_tables(held)
+                    held = []
+                current = index
+                held.append(group.slice(low, high - low))
     if held:
         yield current, pyarrow.concat_tables(held)
+
+
+def _indices(group: Any, path: Path) -> NDArray[np.int64]:  # noqa: ANN401 - pyarrow
+    """Return each row's episode, -1 where no column says it."""
+    if "episode_index" not in group.schema.names:
+        return np.full(group.num_rows, -1, dtype=np.int64)
+    try:
+        values = array_of(group["episode_index"], group.num_rows)
+    except (ValueError, KeyError) as error:
+        raise UnreadableLog(f"its episode_index: {error}", subject=str(path), remedy=_AGAIN) from error
+    if values.dtype.kind not in "iu" or values.size != group.num_rows:
+        raise UnreadableLog("its episode_index holds no whole numbers", subject=str(path), remedy=_AGAIN)
+    return values.reshape(-1).astype(np.int64)
 
 
 def array_of(column: Any, rows: int) -> NDArray[Any]:  # noqa: ANN401
