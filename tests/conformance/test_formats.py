@@ -1,5 +1,6 @@
 """Every registered format keeps the contract; one that cannot write needs a sample here."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -71,11 +72,30 @@ def bag(version: int, folder: Path) -> Path:
     return next(write2(folder / "run", make, robot(make, 5)).glob("*.db3"))
 
 
+def lerobot(folder: Path) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    root, features = folder / "lerobot", {"action": {"dtype": "float64", "shape": [1]}}
+    (root / "meta").mkdir(parents=True)
+    (root / "data" / "chunk-000").mkdir(parents=True)
+    info = {"codebase_version": "v2.1", "fps": 10, "features": features}
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    listed = [{"episode_index": number, "tasks": ["push"], "length": 5} for number in range(2)]
+    (root / "meta" / "episodes.jsonl").write_text("\n".join(map(json.dumps, listed)))
+    (root / "meta" / "tasks.jsonl").write_text('{"task_index": 0, "task": "push"}')
+    for number in range(2):
+        rows = pyarrow.table({"action": np.arange(5.0) + number, "task_index": [0] * 5})
+        write_table(rows, root / "data" / "chunk-000" / f"episode_{number:06d}.parquet")
+    return root
+
+
 SAMPLES: dict[str, Callable[[Path], Path]] = {
     "table": table,
     "hdf5": robomimic,
     "zarr": replay_buffer,
     "rlds": tfrecord,
+    "lerobot": lerobot,
     "rosbag1": partial(bag, 1),
     "rosbag2": partial(bag, 2),
 }

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Progress, Shipped
-from saqiya.domain.media import Video
+from saqiya.domain.media import CODECS, Video
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.errors import AlreadyThere, ConfigError, InvalidEpisode, WorkspaceError
 from saqiya.formats.lerobot_columns import Column, flags_of, is_raw, stage
@@ -307,6 +307,8 @@ class _Page:
             self.book.told.tell("empty", name)
             self.record.media(name, video)
             return
+        if track.codec not in CODECS:
+            raise InvalidEpisode(f"{name} holds no pictures ({track.codec})", remedy="Give its rows as a stream.")
         feature = self.book.feature(name, picture=True)
         if track.codec in _STILLS:
             self._stills(name, feature, video)
