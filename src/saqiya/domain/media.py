@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from saqiya.domain.streams import Stamp
 from saqiya.errors import InvalidEpisode
 
-__all__ = ["CODECS", "Bytes", "Track", "Video", "closed_keys"]
+__all__ = ["CODECS", "PACKED", "Bytes", "Track", "Video", "closed_keys"]
 
 Bytes = bytes | bytearray | memoryview | mmap.mmap
 
 CODECS = ("h264", "hevc", "av1", "vp9", "jpeg", "png")
 """What packets may be. Pictures that come unencoded (raw depth, raw RGB) are numeric streams, (T, H, W, ...)."""
+
+PACKED: Final = "zstd"
+"""No codec of pictures, and so not one of CODECS: a packet is one row of a numeric stream, as the store packs it."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Track:
         offset, size: int64 (P,), where each packet lies in the video's bytes; P == T.
         key: bool (P,), packets at which decoding can begin.
         rank: int64 (P,), which picture each packet becomes: an index into `t_ns`.
-        codec: one of CODECS.
-        form: how a packet is wrapped: "annexb" or "avcc" (h264, hevc), "obu" (av1), "" (one whole picture).
+        codec: one of CODECS, or PACKED.
+        form: how a packet is wrapped: "annexb" or "avcc" (h264, hevc), "obu" (av1), "" (one whole picture); for PACKED
+            the dtype and shape of a row, "<f4:96,96,3".
         width, height: in pixels.
         setup: the codec's out-of-band set-up (avcC, hvcC, av1C bytes), b"" where it travels in the packets.
         pre, post: leading and trailing pictures that only serve to decode others: they lie outside the episode's range.
@@ -63,7 +68,7 @@ class Track:
             raise InvalidEpisode(f"t_ns must be int64 (T,), not {self.t_ns.dtype} {self.t_ns.shape}")
         if any(one.shape != count for one in (self.offset, self.size, self.key, self.rank)):
             raise InvalidEpisode(f"{self.offset.shape[0]} packets for {count[0]} pictures")
-        if self.codec not in CODECS:
+        if self.codec not in CODECS and self.codec != PACKED:
             raise InvalidEpisode(f"unknown codec {self.codec!r}", remedy=f"Known: {', '.join(CODECS)}.")
         if count[0] and (self.t_ns[1:] < self.t_ns[:-1]).any():
             raise InvalidEpisode("a camera's stamps decrease")

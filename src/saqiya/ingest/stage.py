@@ -30,6 +30,7 @@ from saqiya.ingest.findings import DEFAULT_RULES
 from saqiya.ingest.originals import hash_file, recording_of
 from saqiya.ingest.prints import TwinIndex, same_try
 from saqiya.ingest.remap import Renaming, remap
+from saqiya.stores import packed
 from saqiya.stores import streams as codec
 from saqiya.stores.workspace import Workspace
 
@@ -86,6 +87,7 @@ class _Parcel:
     recording_key: str
     streams: bytes
     audited: Audited | None = None
+    rows: bytes = b""  # of the streams that are packed
 
 
 def admit(
@@ -161,6 +163,7 @@ def cut_episode(
     """Keep a cut: the tries become episodes that read the same bytes, and the log they were cut from steps back.
 
     A cut is a claim. The first one supersedes the claim that the whole log is one try; each later one the one before.
+    The newest cut is not made a second time.
 
     Args:
         store: the workspace.
@@ -185,6 +188,8 @@ def cut_episode(
             episodes=(episode.id,),
         )
         known = [store.catalog.put(first, key=f"{own}/cut/0")]
+    if known[-1].rules == rules.as_json() and known[-1].spans == cutting.spans:
+        return known[-1]  # the same cut again
     number = len(known)
     recording = store.catalog.get(episode.recordings[0], Recording)
     rows: list[tuple[Noun, str]] = []
@@ -259,11 +264,14 @@ class _Original:
             self._recording = (known if isinstance(known, Recording) else made, made.digest)
         return self._recording
 
-    def digest(self) -> str:
-        """Return the log's digest; bytes of which no try came in stay out of the store."""
-        if self._recording is None:
+    def digest(self) -> str | None:
+        """Return the log's digest, None where it may not be read; bytes of which no try came in stay out of the store."""
+        if self._recording is not None:
+            return self._recording[1]
+        try:
             return recording_of(self.path, id="", format="", digest=hash_file, ours=False).digest
-        return self._recording[1]
+        except OSError:
+            return None
 
     def file(self, path: Path, *, pictures: bool = False) -> tuple[str, bool]:
         """Return a file's digest and whether its bytes are ours now."""
@@ -271,11 +279,14 @@ class _Original:
         place = path.resolve()
         known = self._digests.get(place)
         if known is None or (wanted and not known[1]):
-            catalog = self._store.catalog  # what was erased on purpose does not come back by itself
-            refused = wanted and catalog.has_erased() and bool(catalog.erased([hash_file(place)]))
+            refused = wanted and self._store.catalog.has_erased() and self.is_erased(hash_file(place))
             known = (hash_file(place), False) if refused or not wanted else (self._store.objects.put_file(place), True)
             self._digests[place] = known
         return known
+
+    def is_erased(self, digest: str) -> bool:
+        """Say whether bytes were erased on purpose: they do not come back by themselves."""
+        return self._store.catalog.has_erased() and bool(self._store.catalog.erased([digest]))
 
     def camera(self, data: Bytes, file: Path | None) -> tuple[str, bool]:
         """Return the digest of what a camera's packets lie in, and whether it is an object here."""
@@ -334,6 +345,9 @@ class _Batch:
                 self._take(original, replace(log, metadata={**self.manner.facts, **log.metadata, **said}))
             except InputError as error:
                 self._reject(original, Unread(item.key, error.what, error.remedy or "Record again."))
+            except PermissionError as error:  # a file beside the one that was read: its bytes are part of the log too
+                why = f"cannot be taken in: {error.filename}: {error.strerror}"
+                self._reject(original, Unread(item.key, why, "Check the rights of the file."))
 
     def _take(self, original: _Original, log: EpisodeLog) -> None:
         recording, digest = original.recording()
@@ -354,9 +368,12 @@ class _Batch:
         if twin is not None:
             self._alias(twin, log.key, recording, digest, key)
             return
-        encoded = codec.encode(log.streams, cameras)
-        self.waiting.append(_Parcel(key, episode, log.metadata, recording, digest, encoded, audited))
-        if len(self.waiting) >= _BATCH_N or sum(len(one.streams) for one in self.waiting) >= _BATCH_BYTES:
+        split = packed.split(log.streams, leave=log.videos.keys(), refused=original.is_erased)
+        more = (media_of(name, track, digest=held, ours=True) for name, (track, held) in split.tracks.items())
+        episode = replace(episode, media=(*episode.media, *more))
+        encoded = codec.encode(split.plain, cameras | split.tracks)
+        self.waiting.append(_Parcel(key, episode, log.metadata, recording, digest, encoded, audited, split.data))
+        if len(self.waiting) >= _BATCH_N or sum(len(e.streams) + len(e.rows) for e in self.waiting) >= _BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -399,7 +416,8 @@ class _Batch:
             remedy=unread.remedy,
             digest=digest,
         )
-        self.rejections.append(self.store.catalog.put(rejection, key=f"{digest}/{path.name}/{unread.key}"))
+        # Two empty files of one name in two folders are two rejections.
+        self.rejections.append(self.store.catalog.put(rejection, key=f"{digest}/{path.resolve()}/{unread.key}"))
 
 
 def _cameras(original: _Original, log: EpisodeLog) -> tuple[dict[str, tuple[Track, str]], tuple[MediaInfo, ...]]:
@@ -421,7 +439,8 @@ def _commit(
     raws: Sequence[bytes] = (),
     unless: Callable[[Any], bool] | None = None,
 ) -> tuple[list[Episode], list[Audit]]:
-    digests = store.objects.put_many([*(parcel.streams for parcel in parcels), *raws])
+    rows_of = [parcel.rows for parcel in parcels if parcel.rows]
+    digests = store.objects.put_many([*(parcel.streams for parcel in parcels), *rows_of, *raws])
     rows: dict[tuple[str, str], Noun] = {}
     for parcel, streams in zip(parcels, digests[: len(parcels)], strict=True):
         episode = replace(parcel.episode, streams=streams)
@@ -452,9 +471,11 @@ def _describe(
     """Return a try's row; its streams object is `like`'s, or is filled in when it is stored."""
     if like is not None:
         held = {one.name: one for one in like.media}
+        tracks = {name: video.track for name, video in log.videos.items()}
+        tracks |= {name: rows.track.between(span.start_ns, span.end_ns) for name, rows in store.packed(like).items()}
         media = tuple(
-            media_of(name, video.track, digest=held[name].digest, ours=held[name].object is not None)
-            for name, video in log.videos.items()
+            media_of(name, track, digest=held[name].digest, ours=held[name].object is not None)
+            for name, track in tracks.items()
         )
     return episode_of(
         log,

@@ -26,7 +26,7 @@ from saqiya.stores.streams import Streams
 
 __all__ = ["Index", "Kind", "build", "read", "write"]
 
-SCHEME: Final = 1
+SCHEME: Final = 2  # 1 knew no packed streams
 _METADATA: Final = "saqiya.version"
 _ROLES: Final = tuple(Role)
 
@@ -63,7 +63,8 @@ class Index:
         task: int32 (E,), into `tasks`.
         first: int64 (kinds + 1,), pairs of kind k are `[first[k], first[k + 1])`, in order of episodes.
         pair_episode: int32 (P,).
-        t_at, values_at: int64 (P,), the first byte of its stamps and values in the streams object.
+        t_at, values_at: int64 (P,), the first byte of its stamps and values in the streams object; values at -1 lie
+            packed elsewhere.
         count: int64 (P,), rows in the episode's range.
         first_ns, last_ns: int64 (P,), their stamps; 0 where there is none.
     """
@@ -152,14 +153,18 @@ def build(version: DatasetVersion, episodes: Iterator[Episode], view: Callable[[
 
 def _places(streams: Streams, start_ns: int, end_ns: int) -> Iterator[tuple[Kind, tuple[int, int, int, int, int]]]:
     for name in sorted({*streams, *streams.media}):
-        camera = name in streams.media
+        layout = streams.packed.get(name)
+        camera = name in streams.media and layout is None
         t_at, t_ns = streams.place(f"{name}/t_ns")
-        values_at, values = (t_at, t_ns) if camera else streams.place(f"{name}/values")
+        values_at, values = (t_at, t_ns) if camera or layout else streams.place(f"{name}/values")
         if t_at % 8 or values_at % values.itemsize or t_ns.dtype != np.int64:
             raise Corrupt("its arrays are not aligned", subject=name, remedy="Ingest the recording again")
         low, high = (int(place) for place in np.searchsorted(t_ns, (start_ns, end_ns)))
         row_bytes = values[:1].nbytes if len(values) else 0
         edges = (int(t_ns[low]), int(t_ns[high - 1])) if high > low else (0, 0)
+        if layout is not None:
+            yield Kind(name, layout.dtype.str, layout.shape, False), (t_at + 8 * low, -1, high - low, *edges)
+            continue
         kind = Kind(name, values.dtype.str, values.shape[1:], camera)
         yield kind, (t_at + 8 * low, values_at + row_bytes * low, high - low, *edges)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from saqiya.domain.media import PACKED
 from saqiya.domain.nouns import Episode, Outcome, Retention
 from saqiya.stores.erase import Erasure, erase
 from saqiya.stores.retain import Candidate, Rule, choose
@@ -37,7 +38,10 @@ def candidates(store: Workspace, outcomes: Mapping[str, Outcome], *, now_ns: int
         episodes = list(store.catalog.each(Episode, part))
         gone = store.catalog.erased([*part, *(one.streams for one in episodes)])
         needed = _needed(store, part)
-        sizes = store.objects.sizes([one.streams for one in episodes])
+        held = {
+            one.id: {one.streams, *(media.digest for media in one.media if media.codec == PACKED)} for one in episodes
+        }
+        sizes = store.objects.sizes([digest for digests in held.values() for digest in digests])
         for one in episodes:
             if one.id in gone or gone.get(one.streams, "") is None:
                 continue
@@ -46,7 +50,7 @@ def candidates(store: Workspace, outcomes: Mapping[str, Outcome], *, now_ns: int
                 f"{one.site}|{one.policy or one.policy_name}|{one.task}",
                 outcomes.get(one.id, Outcome.UNKNOWN),
                 (now_ns - born[one.id]) / 1e9,
-                sizes[one.streams],
+                sum(sizes[digest] for digest in held[one.id]),
                 one.id in needed,
             )
 

@@ -45,7 +45,7 @@ class Column:
     Attributes:
         dtype, shape: of one row.
         part: int32 (E,), which part holds the rows, -1 where the episode has no such stream.
-        stamps_at, values_at: int64 (E,), the first cell of stamps and values in that part.
+        stamps_at, values_at: int64 (E,), the first cell of stamps and values in that part; values at -1 lie packed.
         count: int64 (E,), rows in the episode's range.
         first_ns, last_ns: int64 (E,), their first and last stamp, 0 where there is none.
         cells: opens a part: its bytes as int64 and as `dtype`, two views of one mapping.
@@ -141,7 +141,7 @@ class Opened:
         dtype = np.dtype(kind.dtype)
         part = np.full(len(self), -1, dtype=np.int32)
         part[episode] = self._pack[episode]
-        base = self._start[episode]
+        base, values_at = self._start[episode], index.values_at[pairs]
 
         def spread(values: NDArray[np.int64]) -> NDArray[np.int64]:
             whole = np.zeros(len(self), dtype=np.int64)
@@ -154,7 +154,7 @@ class Opened:
             kind.shape,
             part,
             spread((base + index.t_at[pairs]) // 8),
-            spread((base + index.values_at[pairs]) // dtype.itemsize),
+            spread(np.where(values_at < 0, -1, (base + values_at) // dtype.itemsize)),
             spread(index.count[pairs]),
             spread(index.first_ns[pairs]),
             spread(index.last_ns[pairs]),

@@ -145,11 +145,11 @@ _VIEWS: Final = (
     ),
     Relation(
         "cameras",
-        "The encoded cameras of each episode.",
+        "The encoded cameras of each episode, and those of its streams that lie packed, row by row.",
         _columns(
             _EPISODE,
             ("name", "VARCHAR", "camera/front"),
-            ("codec", "VARCHAR", "h264, hevc, av1, ..."),
+            ("codec", "VARCHAR", "h264, hevc, av1, ...; zstd: a packed stream"),
             ("width", "BIGINT", "pixels"),
             ("height", "BIGINT", "pixels"),
             ("frames", "BIGINT", "pictures in the episode's range"),

@@ -1,8 +1,9 @@
 """An episode's streams as one safetensors object, and back without a copy.
 
 Each stream is two arrays, `<stream>/t_ns` and `<stream>/values`; a camera is five, `<camera>/t_ns` and where its
-packets lie (`offset`, `size`, `key`, `rank`) in the object that holds them. Clock, stamp, unit and the like sit in one
-metadata entry as canonical JSON, because the order of several entries is not fixed. Equal streams give equal bytes.
+packets lie (`offset`, `size`, `key`, `rank`) in the object that holds them, and so is a stream that lies packed. Clock,
+stamp, unit and the like sit in one metadata entry as canonical JSON, because the order of several entries is not fixed.
+Equal streams give equal bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import base64
 import json
 import math
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,15 +21,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.media import Track
+from saqiya.domain.media import PACKED, Track, Video
 from saqiya.domain.streams import Stamp, Stream
 from saqiya.errors import Corrupt, InvalidEpisode
 from saqiya.stores.disk import disk_errors
+from saqiya.stores.packed import Layout, layout_of, stream_of
 
 __all__ = ["Cropped", "Streams", "encode", "load"]
 
 _METADATA: Final = "saqiya.streams"
-_VERSION: Final = 2  # 1 knew no cameras; what has none is still written so, byte for byte
+_VERSION: Final = 3  # 1 knew no cameras, 2 no packed streams; what has none is still written so, byte for byte
 _PLACES: Final = ("offset", "size", "key", "rank")
 _DTYPES: Final = {
     "BOOL": "?", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "<u1", "U16": "<u2", "U32": "<u4",
@@ -81,7 +83,7 @@ def encode(streams: Mapping[str, Stream], cameras: Mapping[str, tuple[Track, str
 
     Args:
         streams: numeric streams by name.
-        cameras: tracks by name, each with the digest of the bytes that its packets lie in.
+        cameras: tracks by name, of packed streams too, each with the digest of the bytes that its packets lie in.
 
     Raises:
         InvalidEpisode: an array's dtype has no place in safetensors (text, objects, complex numbers, dates).
@@ -106,8 +108,9 @@ def encode(streams: Mapping[str, Stream], cameras: Mapping[str, tuple[Track, str
             "unit": stream.unit,
             "fields": list(stream.fields),
         }
-    facts: dict[str, object] = {"version": _VERSION if cameras else 1, "streams": about}
+    facts: dict[str, object] = {"version": 1, "streams": about}
     if cameras:
+        facts["version"] = _VERSION if any(track.codec == PACKED for track, _ in cameras.values()) else 2
         facts["cameras"] = {name: _about_camera(track, digest) for name, (track, digest) in sorted(cameras.items())}
         for name, (track, _) in cameras.items():
             if name in about or track.pre or track.post:
@@ -142,7 +145,8 @@ class Streams(Mapping[str, Stream]):
     """Streams by name; each is made when it is first asked for.
 
     Attributes:
-        media: for each camera the digest of the bytes that hold its packets.
+        media: for each camera and packed stream the digest of the bytes that hold its packets.
+        packed: for each packed stream what its rows are.
     """
 
     def __init__(self, data: memoryview, subject: str) -> None:
@@ -154,6 +158,9 @@ class Streams(Mapping[str, Stream]):
         self._about = header.streams
         self._cameras = header.cameras
         self.media = {name: camera.data for name, camera in header.cameras.items()}
+        self.packed: dict[str, Layout] = {
+            name: layout_of(one.form, subject=subject) for name, one in self._cameras.items() if one.codec == PACKED
+        }
         self._made: dict[str, Stream] = {}
         wanted = [(name, part) for name in self._about for part in ("t_ns", "values")]
         wanted += [(name, part) for name in self._cameras for part in ("t_ns", *_PLACES)]
@@ -259,20 +266,47 @@ class Streams(Mapping[str, Stream]):
 
 
 class Cropped(Mapping[str, Stream]):
-    """The samples of some streams in `[start_ns, end_ns)`, as views: how a try is read out of a long log."""
+    """The samples of some streams in `[start_ns, end_ns)`: how a try is read out of a long log.
 
-    def __init__(self, whole: Mapping[str, Stream], start_ns: int, end_ns: int) -> None:
-        self._whole, self._bounds = whole, (start_ns, end_ns)
+    Arrays are views. What lies packed is unpacked when it is first asked for by its name, the rows in range alone.
+    """
+
+    def __init__(
+        self,
+        whole: Mapping[str, Stream],
+        start_ns: int,
+        end_ns: int,
+        *,
+        packed: Collection[str] = (),
+        videos: Callable[[], Mapping[str, Video]] = dict,
+    ) -> None:
+        """Crop `whole`, and the streams named in `packed`, whose rows `videos` opens."""
+        if isinstance(whole, Cropped):  # a try of a log: of what is packed only its own rows are unpacked
+            start_ns, end_ns = max(start_ns, whole.bounds[0]), min(end_ns, whole.bounds[1])
+            packed, videos, whole = whole.packed, whole.videos, whole.whole
+        self.whole: Mapping[str, Stream] = whole
+        self.bounds: tuple[int, int] = (start_ns, end_ns)
+        self.packed: frozenset[str] = frozenset(packed)
+        self.videos: Callable[[], Mapping[str, Video]] = videos
+        self._made: dict[str, Stream] = {}
 
     def __getitem__(self, name: str) -> Stream:
-        stream = self._whole[name]
-        low, high = (int(place) for place in np.searchsorted(stream.t_ns, self._bounds))
+        if name in self.packed:
+            if name not in self._made:
+                video = self.videos()[name]
+                self._made[name] = stream_of(Video(video.track.between(*self.bounds), video.data), subject=name)
+            return self._made[name]
+        stream = self.whole[name]
+        low, high = (int(place) for place in np.searchsorted(stream.t_ns, self.bounds))
         if low == 0 and high == len(stream.t_ns):
             return stream
         return replace(stream, t_ns=stream.t_ns[low:high], values=stream.values[low:high])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.packed or name in self.whole
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._whole)
+        return iter(sorted([*self.whole, *self.packed]) if self.packed else self.whole)
 
     def __len__(self) -> int:
-        return len(self._whole)
+        return len(self.whole) + len(self.packed)

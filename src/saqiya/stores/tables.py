@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from saqiya.domain.media import PACKED
 from saqiya.domain.nouns import (
     Alarm,
     Alias,
@@ -197,7 +198,8 @@ EPISODES: Final = Table(
         Column("start_factors", NUMBERS, "start_factors['x']: the start's numbers", lambda k: _numbers(_start(k))),
         Column("start_words", WORDS, "start_words['surface']: the start's words", lambda k: _words(_start(k))),
         Column("streams", TEXTS, "names of its numeric streams", lambda k: [one.name for one in k.noun.infos]),
-        Column("cameras", TEXTS, "names of its cameras", lambda k: _cameras(k.noun)),
+        Column("cameras", TEXTS, "names of its cameras",
+               lambda k: [one.name for one in k.noun.media if one.codec != PACKED]),
         Column("recording", TEXT, "id of the recording it was read from",
                lambda k: k.noun.recordings[0] if k.noun.recordings else None),
         Column("key_in_recording", TEXT, "which try of the recording", lambda k: k.noun.key_in_recording),

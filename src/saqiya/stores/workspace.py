@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,10 +22,10 @@ from typing import Final
 import msgspec
 
 from saqiya.domain.ids import Clock, Mint
-from saqiya.domain.media import Video
+from saqiya.domain.media import PACKED, Video
 from saqiya.domain.nouns import Episode, MediaInfo, Recording
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
-from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
+from saqiya.errors import Corrupt, InvalidEpisode, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
 from saqiya.stores.cache import CACHE_BYTES, Cache
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, map_file, replace_file
@@ -159,7 +159,13 @@ class Workspace:
             Erased: the episode's bytes were erased on purpose.
             Corrupt: they are missing or damaged.
         """
-        return Cropped(self._whole(episode), episode.start_ns, episode.end_ns)
+        return Cropped(
+            self._whole(episode),
+            episode.start_ns,
+            episode.end_ns,
+            packed=[media.name for media in episode.media if media.codec == PACKED],
+            videos=lambda: self.packed(episode),
+        )
 
     def videos(self, episode: Episode) -> dict[str, Video]:
         """Open an episode's cameras: packets are read when they are asked for.
@@ -168,16 +174,30 @@ class Workspace:
             Erased: the episode's bytes were erased on purpose.
             Corrupt: bytes are missing or damaged, or a linked file is not what it was.
         """
-        if not episode.media:
+        return self._tracks(episode, [media for media in episode.media if media.codec != PACKED])
+
+    def packed(self, episode: Episode) -> dict[str, Video]:
+        """Open those of an episode's streams that lie packed, for whoever wants some rows of them: `unpack` gives them.
+
+        Raises:
+            Erased, Corrupt: as `videos`.
+        """
+        return self._tracks(episode, [media for media in episode.media if media.codec == PACKED])
+
+    def _tracks(self, episode: Episode, wanted: Sequence[MediaInfo]) -> dict[str, Video]:
+        if not wanted:
             return {}
         whole = self._whole(episode)
         files: dict[str, memoryview] = {}
         found = {}
-        for media in episode.media:
+        for media in wanted:
             if media.digest not in files:
                 files[media.digest] = self._packets(episode, media)
             track = whole.track(media.name).between(episode.start_ns, episode.end_ns)
-            found[media.name] = Video(track, files[media.digest])
+            try:
+                found[media.name] = Video(track, files[media.digest])
+            except InvalidEpisode as error:
+                raise Corrupt(error.what, subject=media.name, remedy="Run `saqiya verify`") from error
         return found
 
     def _packets(self, episode: Episode, media: MediaInfo) -> memoryview:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["open_version"]
 
 _HELD: Final = 8
+_HELD_ROWS: Final = 128  # opened tries of a packed stream: a megabyte each at most, or a file descriptor
 _SETTINGS: Final = "saqiya.toml"
 
 
@@ -157,6 +158,7 @@ class _Version:
             last_ns=column.last_ns,
             cells=_Cells(self, name),
             clock_maps=self._maps(name),
+            unpack=_Rows(self, name) if (column.values_at < 0).any() else None,
         )
 
     def reel(self, name: str) -> Reel:
@@ -178,7 +180,7 @@ class _Version:
         )
 
     def video(self, number: int, name: str) -> Video:
-        """Open an episode's video.
+        """Open an episode's video, or the rows of a stream that lies packed.
 
         Opening the version made sure that none of its episodes was erased, so the catalog is asked only where packets
         lie in an original that was linked in place.
@@ -190,7 +192,8 @@ class _Version:
                 self._streams.popitem(last=False)
         store, index, digest = self.store(), self.opened().index, streams.media[name]
         if not store.objects.has(digest):
-            return store.videos(store.catalog.get(self.opened().ids[number], Episode))[name]
+            read = store.packed if name in streams.packed else store.videos
+            return read(store.catalog.get(self.opened().ids[number], Episode))[name]
         track = streams.track(name).between(int(index.start_ns[number]), int(index.end_ns[number]))
         return Video(track, store.objects.view(digest))
 
@@ -249,3 +252,24 @@ class _Camera:
 
     def __call__(self, episode: int) -> Video:
         return self._version.video(episode, self._name)
+
+
+class _Rows:
+    """Unpacks rows of one stream, in whatever process it is asked; what it opened last stays open."""
+
+    def __init__(self, version: _Version, name: str) -> None:
+        self._version, self._name = version, name
+        self._kept: OrderedDict[int, Video] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what is open."""
+        return {**self.__dict__, "_kept": OrderedDict()}
+
+    def __call__(self, episode: int, rows: NDArray[np.int64]) -> NDArray[Any]:
+        from saqiya.stores.packed import unpack
+
+        video = self._kept.pop(episode, None) or self._version.video(episode, self._name)
+        self._kept[episode] = video
+        if len(self._kept) > _HELD_ROWS:
+            self._kept.popitem(last=False)
+        return unpack(video, rows, subject=self._name)
