@@ -99,8 +99,9 @@ def test_bytes_lie_in_planes_where_that_saves_enough_and_pictures_of_a_simulator
 def test_any_row_is_at_hand(noise):
     values = pictures(noise=noise)
     video = pack(stream(values))
-    assert np.array_equal(unpack(video, np.array([7, 2, 2, 11])), values[[7, 2, 2, 11]])
-    assert unpack(video, []).shape == (0, 48, 48, 3)
+    assert np.array_equal(list(unpack(video, [7, 2, 2, 11])), values[[7, 2, 2, 11]])
+    assert list(unpack(video, [])) == []
+    assert stream_of(Video(video.track.between(5, 5), video.data)).values.shape == (0, 48, 48, 3)
     part = video.track.between(300, 700)
     assert np.array_equal(stream_of(Video(part, video.data)).values, values[3:7])
 
@@ -137,7 +138,7 @@ def test_what_was_cut_or_blanked_is_told():
     shorter = replace(video.track, size=np.maximum(video.track.size - 1, 0))
     for track, data in ((shorter, video.data), (video.track, bytes(video.size_bytes))):
         with pytest.raises(Corrupt, match="row 0"):
-            unpack(Video(track, data), [0])
+            next(unpack(Video(track, data), [0]))
 
 
 @pytest.mark.parametrize(
@@ -151,13 +152,13 @@ def test_a_lie_about_the_rows_asks_for_no_memory(form):
 
 def test_a_packet_that_claims_to_grow_beyond_all_measure_is_refused():
     claim = zstandard.ZstdCompressor().compress(b"")[:4] + b""
-    head = claim[:4] + b"\xe0" + (1 << 40).to_bytes(8, "little")
+    head = claim[:4] + b"\xe0" + (1 << 30).to_bytes(8, "little")
     track = replace(
         pack(stream(pictures())).track, size=np.full(12, len(head) + 3), offset=np.zeros(12, np.int64),
-        form=f"|u1:{1 << 20},{1 << 20}",
+        form=f"|u1:{1 << 15},{1 << 15}",
     )  # fmt: skip
     with pytest.raises(Corrupt, match="does not hold"):
-        unpack(Video(track, head + b"\x01\x00\x00"), [0])
+        next(unpack(Video(track, head + b"\x01\x00\x00"), [0]))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from saqiya.domain.logged import Audit
 from saqiya.domain.nouns import PolicySpec
@@ -46,6 +46,12 @@ class Audited:
             findings=tuple(one.as_json() for one in shown),
             missing=self.missing,
         )
+
+    def held(self) -> Audited:
+        """Return it with quarantine in place of a rejection: a cut names every try that it found."""
+        if self.judgement.verdict != "rejected":
+            return self
+        return replace(self, judgement=replace(self.judgement, verdict="quarantined"))
 
 
 def audit(

@@ -176,7 +176,8 @@ def cut_episode(
         InvalidEpisode: a try holds no sample.
     """
     own = store.catalog.key_of(episode.id)
-    known = [one for one in store.catalog.referring(episode.recordings[0], Cut) if _is_cut_of(store, one, own)]
+    cuts = store.catalog.referring(episode.recordings[0], Cut)
+    known = [one for one in cuts if store.catalog.key_of(one.id).rpartition("/")[0] == f"{own}/cut"]
     whole, policies = store.log(episode), _Policies(store)
     if not known:
         said = CutSpan(episode.start_ns, episode.end_ns, "the log as it came in")
@@ -201,7 +202,7 @@ def cut_episode(
         made.append(piece)
         rows += [
             (piece, key),
-            (_held(audit(log, now_ns=clock())).as_noun(store.catalog.new_id("audit"), piece.id), f"{key}/audit"),
+            (audit(log, now_ns=clock()).held().as_noun(store.catalog.new_id("audit"), piece.id), f"{key}/audit"),
         ]
         claim = claim_of(store.catalog.new_id, piece.id, {"outcome": span.outcome, "site": episode.site}, clock())
         if claim is not None:
@@ -216,17 +217,6 @@ def cut_episode(
     )
     stored = store.catalog.put_all([*rows, (cut, f"{own}/cut/{number}")])
     return next(one for one in stored if isinstance(one, Cut))
-
-
-def _is_cut_of(store: Workspace, cut: Cut, key: str) -> bool:
-    return store.catalog.key_of(cut.id).rpartition("/")[0] == f"{key}/cut"
-
-
-def _held(audited: Audited) -> Audited:
-    """Keep what the audit would reject, under quarantine: a cut names every try that it found."""
-    if audited.judgement.verdict != "rejected":
-        return audited
-    return replace(audited, judgement=replace(audited.judgement, verdict="quarantined"))
 
 
 def _piece(whole: EpisodeLog, span: CutSpan, facts: Mapping[str, Any], key: str) -> EpisodeLog:
@@ -265,7 +255,7 @@ class _Original:
         return self._recording
 
     def digest(self) -> str | None:
-        """Return the log's digest, None where it may not be read; bytes of which no try came in stay out of the store."""
+        """Return the log's digest, None where it may not be read; bytes of no try stay out of the store."""
         if self._recording is not None:
             return self._recording[1]
         try:

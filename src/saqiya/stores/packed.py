@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +35,7 @@ _LEAST: Final = 2  # what packing must shrink a sample by, else a stream stays a
 _PLAIN: Final = 16  # from here on rows repeat themselves: level 6 costs little more, halves them, and unpacks faster
 _SAVED: Final = 20  # planes must save a twentieth of the raw bytes: putting them back costs time at each reading
 _RATIO: Final = 1 << 15  # zstd cannot shrink further: a block of 128 KiB takes 4 bytes at least
-_MOST_BYTES: Final = 1 << 46
+_MOST_BYTES: Final = 1 << 31
 _FORM: Final = re.compile(r"([<|][a-z][1-8]):([0-9]{1,12}(?:,[0-9]{1,12}){0,30})(:planes)?")
 _DTYPES: Final = frozenset({
     "|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8",
@@ -145,10 +145,10 @@ def split(streams: Mapping[str, Stream], *, leave: Collection[str], refused: Cal
     return Split({name: stream for name, stream in streams.items() if name not in videos}, tracks, data)
 
 
-def unpack(video: Video, rows: Sequence[int] | NDArray[np.int64], *, subject: str = "stream") -> NDArray[Any]:
-    """Return rows of a packed stream, (N, ...), each unpacked from its own packet.
+def unpack(video: Video, rows: Iterable[int], *, subject: str = "stream") -> Iterator[NDArray[Any]]:
+    """Yield rows of a packed stream, each unpacked from its own packet; one that is asked twice in a row, once.
 
-    Memory is asked for only when every wanted packet declares a row's size and is long enough to hold one.
+    Memory is asked for only where a packet declares a row's size and is long enough to hold one.
 
     Args:
         video: a track of the codec PACKED, and its bytes.
@@ -156,40 +156,32 @@ def unpack(video: Video, rows: Sequence[int] | NDArray[np.int64], *, subject: st
         subject: what errors call it.
 
     Raises:
-        Corrupt: packets are damaged, or are not rows of the declared form.
+        Corrupt: a packet is damaged, or is no row of the declared form.
     """
     from zstandard import ZstdError, frame_content_size
 
     layout = layout_of(video.track.form, subject=subject)
-    size, data, offset, sizes = layout.row_bytes, memoryview(video.data), video.track.offset, video.track.size
-    packets = []
-    for row in rows:
-        at, length = int(offset[row]), int(sizes[row])
-        packet = data[at : at + length]
-        try:
-            declared = frame_content_size(packet[:18])  # a header takes 18 bytes at most
-        except ZstdError as error:
-            raise _lie(subject, f"row {row} cannot be unpacked ({error})") from error
-        if declared != size or size > length * _RATIO:
-            raise _lie(subject, f"row {row} does not hold {size} bytes")
-        packets.append(packet)
-    found = np.empty((len(packets), *layout.shape), dtype=layout.dtype)
-    cells = found.reshape(len(packets), size // layout.dtype.itemsize).view(np.uint8)
+    size, width = layout.row_bytes, layout.dtype.itemsize
+    data, offset, sizes = memoryview(video.data), video.track.offset, video.track.size
     decompressor = _decompressor()
-    for place, packet in enumerate(packets):
-        try:
-            raw = decompressor.decompress(packet, max_output_size=size, allow_extra_data=False)
-        except ZstdError as error:
-            raise _lie(subject, f"row {rows[place]} cannot be unpacked ({error})") from error
-        one = np.frombuffer(raw, dtype=np.uint8)
-        if layout.planes:
-            width = layout.dtype.itemsize
-            whole = cells[place].reshape(-1, width)
-            for byte, plane in enumerate(one.reshape(width, -1)):
-                whole[:, byte] = plane
-        else:
-            cells[place] = one
-    return found
+    last, found = -1, np.empty(0, dtype=layout.dtype)
+    for row in rows:
+        if row != last:
+            at, length = int(offset[row]), int(sizes[row])
+            packet = data[at : at + length]
+            try:
+                if frame_content_size(packet[:18]) != size or size > length * _RATIO:  # a header takes 18 at most
+                    raise _lie(subject, f"row {row} does not hold {size} bytes")
+                raw = decompressor.decompress(packet, max_output_size=size, allow_extra_data=False)
+            except ZstdError as error:
+                raise _lie(subject, f"row {row} cannot be unpacked ({error})") from error
+            cells = np.frombuffer(raw, dtype=np.uint8)
+            if layout.planes:
+                planes, cells = cells.reshape(width, -1), np.empty(size, dtype=np.uint8)
+                for byte, plane in enumerate(planes):
+                    cells[byte::width] = plane
+            found, last = cells.view(layout.dtype).reshape(layout.shape), row
+        yield found
 
 
 def stream_of(video: Video, *, subject: str = "stream") -> Stream:
@@ -205,9 +197,15 @@ def stream_of(video: Video, *, subject: str = "stream") -> Stream:
         raise _lie(subject, f"its fields cannot be read ({error})") from error
     if not isinstance(fields, list) or not all(isinstance(one, str) for one in fields):
         raise _lie(subject, "its fields are no names")
+    layout, count = layout_of(track.form, subject=subject), len(track.t_ns)
+    if count and layout.row_bytes > _RATIO * int(track.size.min()):
+        raise _lie(subject, f"its packets do not hold rows of {layout.row_bytes} bytes")
+    values = np.empty((count, *layout.shape), dtype=layout.dtype)
+    for place, row in enumerate(unpack(video, range(count), subject=subject)):
+        values[place] = row
     return Stream(
         t_ns=track.t_ns,
-        values=unpack(video, range(len(track.t_ns)), subject=subject),
+        values=values,
         clock=track.clock,
         stamp=track.stamp,
         unit=track.unit,

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -265,7 +265,7 @@ class _Rows:
         """Leave behind what is open."""
         return {**self.__dict__, "_kept": OrderedDict()}
 
-    def __call__(self, episode: int, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def __call__(self, episode: int, rows: Sequence[int]) -> Iterator[NDArray[Any]]:
         from saqiya.stores.packed import unpack
 
         video = self._kept.pop(episode, None) or self._version.video(episode, self._name)

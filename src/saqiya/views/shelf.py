@@ -6,9 +6,10 @@ once, or arrays in memory), and an episode is one number into arrays of places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ _MANY: Final = 8
 Ints = NDArray[np.int64]
 Cells = tuple[Ints, NDArray[Any]]
 """A part's cells: stamps, int64, and values, flat. Both may be views of the same bytes."""
+Unpack = Callable[[int, Sequence[int]], Iterable[NDArray[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Shelf:
         first_ns, last_ns: int64 (E,), its first and last stamp as stored; 0 where it has no row.
         cells: opens a part; it is asked for each batch, and so it remembers.
         clock_maps: by episode, where stamps are read through a map to another clock.
-        unpack: gives rows (N, ...) of an episode whose values lie packed, by their numbers, int64 (N,).
+        unpack: gives rows of an episode whose values lie packed, one after the other, by their numbers.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Shelf:
     last_ns: Ints
     cells: Callable[[int], Cells]
     clock_maps: Mapping[int, ClockMap] = field(default_factory=dict)
-    unpack: Callable[[int, Ints], NDArray[Any]] | None = None
+    unpack: Unpack | None = None
 
     @property
     def width(self) -> int:
@@ -153,20 +155,17 @@ class Shelf:
             found[nothing] = 0
         return found.reshape(*row.shape, *self.shape)
 
-    def _unpacked(
-        self, episode: Ints, row: Ints, packed: NDArray[np.bool_], unpack: Callable[[int, Ints], NDArray[Any]]
-    ) -> NDArray[Any]:
-        """Return rows of episodes some of which lie packed; each row is unpacked once, however often it is asked."""
+    def _unpacked(self, episode: Ints, row: Ints, packed: NDArray[np.bool_], unpack: Unpack) -> NDArray[Any]:
+        """Return rows of episodes some of which lie packed; those of one episode are asked for together, in order."""
         found = np.zeros((*row.shape, *self.shape), dtype=self.dtype)
         if not packed.all():
             found[~packed] = self.rows(episode[~packed], row[~packed])
-        for number in np.unique(episode[packed]).tolist():
-            which = np.flatnonzero(episode == number)
-            at, step = np.nonzero(row[which] >= 0)
-            which = which[at]
-            shown, place = np.unique(row[which, step], return_inverse=True)
-            if len(shown):
-                found[which, step] = unpack(number, shown)[place]
+        places, steps = np.nonzero(packed[:, None] & (row >= 0))
+        wanted = np.stack((episode[places], row[places, steps], places, steps), axis=1).tolist()
+        for number, group in groupby(sorted(wanted), key=itemgetter(0)):
+            asked = list(group)
+            for (_, _, place, step), one in zip(asked, unpack(number, [each[1] for each in asked]), strict=True):
+                found[place, step] = one
         return found
 
 
