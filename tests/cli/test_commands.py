@@ -67,3 +67,24 @@ def test_a_pipe_among_logs_stops_nothing(tmp_path: Path) -> None:
 def test_next_can_be_pasted(tmp_path: Path) -> None:
     made(tmp_path)
     assert "Next: saqiya turn -w wheel " in saqiya("status", "-w", "wheel", at=tmp_path).stdout
+
+
+def test_data_alone_is_looked_at_and_mixed_and_is_no_wheel(tmp_path: Path) -> None:
+    from saqiya.formats.mcap import McapFormat
+    from saqiya.testing import make_episode
+
+    assert saqiya("init", "lab", "--data", at=tmp_path).returncode == 0
+    McapFormat().write(make_episode(), tmp_path / "a.mcap")
+    (tmp_path / "rules.toml").write_text('[units]\n"observation/nosuch" = "m"\n')
+    took = saqiya("ingest", "a.mcap", "--rules", "rules.toml", "-w", "lab", at=tmp_path)
+    assert "no stream is called 'observation/nosuch'" in took.stdout
+    assert "Next: saqiya mix" in saqiya("status", "-w", "lab", at=tmp_path).stdout
+    asked = saqiya("query", "SELECT id FROM episodes", "-w", "lab", at=tmp_path).stdout.split()
+    assert asked[1].startswith("episode-local-")
+    assert len(asked) == 2  # an id stays in one piece
+    made = saqiya("mix", asked[1], "--name", "first", "-w", "lab", at=tmp_path)
+    assert (made.returncode, made.stdout.split(":")[0]) == (0, "dataset/first")
+    for words in (("turn",), ("report",), ("mix",)):
+        done = saqiya(*words, "-w", "lab", at=tmp_path)
+        assert (done.returncode, "for data alone" in done.stderr) == (2, True)
+    assert saqiya("mix", asked[1], "-w", "lab", at=tmp_path).returncode == 2

@@ -58,6 +58,18 @@ def test_a_file_that_no_format_knows_is_rejected_with_a_reason(tmp_path: Path, d
     assert reason in item.reason
 
 
+def test_a_rerun_recording_says_what_to_take_in_instead(tmp_path: Path) -> None:
+    (tmp_path / "x.rrd").write_bytes(b"RRF2")
+    item = found(tmp_path)["x.rrd"]
+    assert isinstance(item, Unread)
+    assert "an export as mcap" in item.remedy
+
+
+def test_the_list_beside_exported_files_is_no_log(tmp_path: Path) -> None:
+    (tmp_path / "episodes.json").write_text('{"episodes": []}')
+    assert isinstance(found(tmp_path)["episodes.json"], Ignored)
+
+
 def test_a_path_that_is_not_there_is_rejected(tmp_path: Path) -> None:
     assert isinstance(found(tmp_path / "gone")["gone"], Unread)
 

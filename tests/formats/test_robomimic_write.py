@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +74,29 @@ def test_robomimic_finds_what_it_reads(tmp_path: Path) -> None:
         assert np.array_equal(demo["obs/state"], logs[0].streams["observation/state"].values[:40])
         assert np.array_equal(demo["obs/force"], logs[0].streams["contact/force"].values[::4])
         assert "env_args" not in file["data"].attrs
+
+
+class Reading(Mapping[str, Stream]):
+    """Streams that are read anew each time, as those of a stored try are."""
+
+    def __init__(self, streams: Mapping[str, Stream]) -> None:
+        self.streams = streams
+
+    def __getitem__(self, name: str) -> Stream:
+        return replace(self.streams[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.streams)
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+
+def test_streams_may_be_read_anew_each_time(tmp_path: Path) -> None:
+    log = make_episode()
+    ship(tmp_path / "a.hdf5", [replace(log, streams=Reading(log.streams))])
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        assert np.array_equal(file["data/demo_0/actions"], log.streams["action/executed"].values)
 
 
 def test_what_was_resampled_or_made_up_is_said(tmp_path: Path) -> None:

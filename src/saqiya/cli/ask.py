@@ -69,7 +69,7 @@ def diff(
     table = [
         (
             one.by,
-            one.name,
+            one.name or "(none)",
             *(f"{a} -> {b}" for a, b in (one.episodes,)),
             _pair(one.seconds),
             _pair(one.share, percent=True),

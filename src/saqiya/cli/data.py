@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.cli.verbs import pairs_of
-from saqiya.domain.nouns import Audit
+from saqiya.domain.nouns import Audit, Episode
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import UsageError
 from saqiya.ingest.stage import Keep
@@ -55,7 +56,7 @@ def ingest(
         rows("Rejected", ("file", "why", "what to do"), [(r.name, r.reason, r.remedy) for r in admitted.rejections])
         if held:
             rows("In quarantine (saqiya audit)", ("episode", "why"), [(a.episode, _why(a)) for a in held])
-        for sentence in lacks:
+        for sentence in (*lacks, *_misfits(admitted.episodes)):
             say(sentence)
     if admitted.rejections:
         raise typer.Exit(NO)
@@ -100,7 +101,8 @@ def _suggestions(wheel: Flywheel, episode: str, *, as_json: bool) -> None:
     if not found:
         say("No rule finds two tries in it. Name events or give a table of times: docs/long-logs.md.")
     for one in found:
-        say(f"# {one.name}: {one.why}\n{as_toml(one.rules)}")
+        gives = f"{one.tries} tries of {one.shortest_s:.3g} to {one.longest_s:.3g} s, {one.share:.0%} of the time"
+        say(f"# {one.name}: {one.why}\n# gives {gives}\n{as_toml(one.rules)}")
 
 
 @app.command()
@@ -179,6 +181,13 @@ def erase(
 
 def _cells(finding: Mapping[str, JsonValue]) -> tuple[str, ...]:
     return tuple(str(finding.get(name, "")) for name in ("check", "stream", "severity", "what"))
+
+
+def _misfits(episodes: Sequence[Episode]) -> list[str]:
+    """Say which lines of the rules did not fit, and in how many tries."""
+    told = [one.extra.get("renaming") for one in episodes]
+    count = Counter(str(note) for notes in told if isinstance(notes, list) for note in notes)
+    return [f"{note} ({n} of {len(episodes)} tries)" for note, n in count.items()]
 
 
 def _why(audit: Audit) -> str:

@@ -12,7 +12,8 @@ from saqiya.cli.app import FAILED, NO, JsonFlag, Where, app, opened
 from saqiya.cli.ask import show_tax
 from saqiya.cli.show import emit, rows, say, success_text
 from saqiya.cli.verbs import pairs_of
-from saqiya.loop.standing import Standing, standing
+from saqiya.loop.config import FILE_NAME, has_wheel
+from saqiya.loop.standing import Holdings, Standing, holdings, standing
 
 
 @app.command()
@@ -83,11 +84,13 @@ def status(
         if tax:
             show_tax(wheel, as_json=as_json)
             return
-        found = standing(wheel)
+        found = standing(wheel) if has_wheel(where / FILE_NAME) else holdings(wheel)
     if as_json:
         emit(found)
-    else:
+    elif isinstance(found, Standing):
         _screen(found)
+    else:
+        _shelves(found)
 
 
 def _screen(found: Standing) -> None:
@@ -102,6 +105,16 @@ def _screen(found: Standing) -> None:
     unread = f" ({found.unread} failed tries not read yet)" if found.unread else ""
     say(f"{found.open_failures} failures without an accepted correction{unread}; requests waiting: {waiting}")
     say(f"alpha spent {found.alpha_spent:.4f}; rejected files {found.rejections}")
+    say(f"Next: {found.next}  ({found.why})")
+
+
+def _shelves(found: Holdings) -> None:
+    say(
+        f"For data alone: {found.episodes} episodes ({found.quarantined} in quarantine) of {found.recordings} "
+        f"recordings; rejected files {found.rejections}"
+    )
+    say(f"Dataset versions: {', '.join(found.versions[-8:]) or 'none'}")
+    say(f"Subsets: {', '.join(found.subsets[-8:]) or 'none'}")
     say(f"Next: {found.next}  ({found.why})")
 
 

@@ -14,7 +14,8 @@ from rich.text import Text
 
 __all__ = ["Live", "emit", "rows", "say", "success_text"]
 
-_out = Console(highlight=False, soft_wrap=True)
+_WIDE = 10_000  # in a pipe an id must stay in one piece
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def emit(value: object) -> None:

@@ -173,14 +173,19 @@ def correct(
 
 @app.command()
 def mix(
+    what: Annotated[list[str] | None, typer.Argument(help="With --name: a subset, or episodes, whole.")] = None,
+    name: Annotated[str, typer.Option(help="Make a version of these; dataset/NAME is its key.")] = "",
     note: Annotated[str, typer.Option(help="Why this version is made.")] = "",
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Mix the dataset version of this turn; refuses evaluation starts (exit code 1)."""
+    """Mix the dataset version of this turn, or one of chosen episodes; refuses evaluation starts (exit code 1)."""
+    if bool(what) != bool(name):
+        raise UsageError("chosen episodes need a name, and a name needs them", remedy="saqiya mix SUBSET --name NAME.")
     with opened(where, quiet=as_json) as wheel:
-        made = wheel.mix(note=note)
-    emit(made) if as_json else say(f"{len(made.entries)} spans, manifest {made.manifest_hash}")
+        made = wheel.data.version(name, what, note=note) if what else wheel.mix(note=note)
+        key = wheel.key_of(made.id)
+    emit(made) if as_json else say(f"{key}: {len(made.entries)} spans, manifest {made.manifest_hash}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from saqiya.domain.contracts import Format, Unread
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import InputError
+from saqiya.formats.shipping import LISTING
 
 __all__ = ["Ignored", "read_logs"]
 
@@ -34,6 +35,7 @@ NO_LOGS = {
     "checksums": (".sha256", ".md5", ".sha1"),
 }
 LFS_POINTER = b"version https://git-lfs"
+RERUN = ".rrd"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _read(path: Path, reader: Format) -> Iterator[tuple[Path, str, EpisodeLog | 
 
 def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
     name = path.name.lower()
-    if name.split(".")[0] in DOCUMENTS:
+    if name.split(".")[0] in DOCUMENTS or name == LISTING:
         return Ignored("a document")
     for why, suffixes in NO_LOGS.items():
         if path.suffix.lower() in suffixes:
@@ -122,4 +124,6 @@ def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
         return Unread(path.name, "is a Git LFS pointer, not the file itself", "Run git lfs pull.")
     known = ", ".join(sorted({item.name for item in formats})) or "none"
     hint = "A table of numbers needs a mapping: saqiya ingest --suggest FOLDER drafts one."
+    if path.suffix.lower() == RERUN:
+        hint = "Rerun recordings are written and not read: take in what this was made from, or an export as mcap."
     return Unread(path.name, "is of no known format", f"Formats here: {known}. {hint}")

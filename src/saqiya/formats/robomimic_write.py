@@ -107,7 +107,7 @@ class _Book:
     def add(self, demo: str, shipped: Shipped) -> None:
         """Write one episode."""
         log = shipped.log
-        at = _actions(log)
+        name, at = _actions(log)
         own = write_own(self.file, demo, shipped)
         group = self.file.create_group(f"data/{demo}")
         steps = len(at.t_ns)
@@ -115,7 +115,6 @@ class _Book:
         self.steps += steps
         self.count += 1
         self._facts(group, log)
-        name = next(name for name in ACTIONS if log.streams.get(name) is at)
         _link(group, "actions", own[name], at.values.reshape(steps, -1))
         if name != "action/executed":
             self.notes.add(f"actions are {name}")
@@ -277,10 +276,11 @@ class _Book:
         return self.notes.listed(self.count)
 
 
-def _actions(log: EpisodeLog) -> Stream:
+def _actions(log: EpisodeLog) -> tuple[str, Stream]:
     for name in ACTIONS:
-        if name in log.streams and log.streams[name].t_ns.size:
-            return log.streams[name]
+        stream = log.streams.get(name)
+        if stream is not None and stream.t_ns.size:
+            return name, stream
     raise InvalidEpisode(
         "has no actions, and robomimic cannot do without them",
         subject=log.key,

@@ -21,7 +21,7 @@ from saqiya.stores.bucket import Bucket, Credentials
 from saqiya.stores.cache import CACHE_BYTES
 from saqiya.stores.folder import Home
 
-__all__ = ["Config", "parse_config", "read_config", "read_store", "template"]
+__all__ = ["Config", "drafted", "has_wheel", "parse_config", "read_config", "read_store", "template"]
 
 FILE_NAME = "saqiya.toml"
 _SECRETS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
@@ -183,8 +183,15 @@ def read_config(path: Path) -> Config:
     """Read and check a saqiya.toml.
 
     Raises:
-        ConfigError: it cannot be read, or a key, type or range is wrong; the message names file and line.
+        ConfigError: the workspace is for data alone; or the file cannot be read, or a key, type or range is wrong: the
+            message names file and line.
     """
+    if not has_wheel(path):
+        raise ConfigError(
+            "this workspace is for data alone, and has no site and no trainer",
+            subject=str(path.parent),
+            remedy=f"For a wheel: saqiya init {path.parent} --site SITE --trainer TRAINER.",
+        )
     text, _ = _toml(path)
     return parse_config(text, path)
 
@@ -215,6 +222,15 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not TOML: {error}", subject=str(path), remedy="Correct that line.") from error
+
+
+def has_wheel(path: Path) -> bool:
+    """Say whether a saqiya.toml sets up a wheel: a workspace for data alone has none, or [store] and nothing else.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return path.exists() and bool(_toml(path)[1].keys() - {"store"})
 
 
 def read_store(path: Path) -> StoreConfig:
@@ -304,6 +320,19 @@ class _Reader:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def drafted(path: Path, *, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> str:
+    """Return the text of a new saqiya.toml, checked; what one for data alone says of the store stays.
+
+    Raises:
+        ConfigError: a value is out of range, or what is there cannot be read.
+    """
+    text = template(site=site, task=task, trainer=trainer, run=run)
+    if path.exists() and not has_wheel(path) and (kept := _toml(path)[0].strip()):
+        text = f"{kept}\n\n{text.partition('[store]')[0]}"
+    parse_config(text, path)
+    return text
 
 
 def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> str:

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Data"]
 
+_RESAMPLED = "the latest "  # sample at each action, one is held: how writers say that a stream took another's rate
+
+
+def _told_once(_what: str, _done: int, _of: int) -> None:
+    """Show nothing: a writer's progress is that of the episodes which it is given."""
+
 
 class Data:
     """What can be done with a workspace's data without turning the wheel."""
@@ -174,7 +180,7 @@ class Data:
         writer: DatasetWriter = plugins.load("saqiya.writers", form)()
         with exporting(self.store, self.clock) as note:
             shipped = self._shipped(version, episodes)
-            notes = writer.write_all(shipped, Path(path), settings=settings or {}, progress=self.progress)
+            notes = writer.write_all(shipped, Path(path), settings=settings or {}, progress=_told_once)
             made = Export(
                 id=self.store.catalog.new_id("export"),
                 dataset=version.id if version else None,
@@ -185,7 +191,7 @@ class Data:
                 notes=tuple(notes),
             )
             stored = self.store.catalog.put(made, key=made.id)
-            note(stored, [one for one in notes if "resampled" in one])
+            note(stored, [one for one in notes if _RESAMPLED in one])
         return stored
 
     def view(self, episode: str, *, at_s: float | None, viewer: str, out: str | Path | None = None) -> Viewed:

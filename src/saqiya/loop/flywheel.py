@@ -41,7 +41,7 @@ from saqiya.evaluate import stage as evaluate
 from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
-from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, parse_config, read_config, read_store, template
+from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, drafted, has_wheel, read_config, read_store
 from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
 from saqiya.loop.figures import turn_figures
@@ -110,13 +110,12 @@ class Flywheel:
             UsageError: there is a workspace already.
         """
         root = Path(path)
-        held = (root / FILE_NAME).exists()
+        held = has_wheel(root / FILE_NAME)
         if site:
             plugins.known("saqiya.trainers", trainer)
             spec = plugins.load("saqiya.sites", site)().spec
             task = TaskConfig(spec.task, spec.criterion, spec.embodiment)
-            text = template(site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
-            parse_config(text, root / FILE_NAME)
+            text = drafted(root / FILE_NAME, site=site, task=task, trainer=trainer, run=RunConfig(seed, workers))
             root.mkdir(parents=True, exist_ok=True)
             if not held:  # before the folder is a workspace: a crash in between leaves none
                 (root / FILE_NAME).write_text(text, encoding="utf-8")

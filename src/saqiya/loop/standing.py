@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saqiya.domain.nouns import (
+    Audit,
     Calibration,
     Correction,
     CorrectionRequest,
@@ -17,6 +18,7 @@ from saqiya.domain.nouns import (
     GateDecision,
     Policy,
     Rejection,
+    Subset,
     Turn,
 )
 from saqiya.evaluate.stage import ledger
@@ -25,7 +27,7 @@ from saqiya.loop.figures import stopped_because
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["Standing", "standing"]
+__all__ = ["Holdings", "Standing", "holdings", "standing"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,56 @@ class Standing:
     rejections: int
     next: str
     why: str
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """One screen of a workspace for data alone.
+
+    Attributes:
+        episodes: tries, those of older cuts and erased ones among them.
+        quarantined: how many of them are held back by their newest audit.
+        recordings: files that they came from.
+        rejections: files that could not be used.
+        versions, subsets: keys of the dataset versions and names of the subsets, the newest last.
+        next: the next command, and `why`.
+    """
+
+    episodes: int
+    quarantined: int
+    recordings: int
+    rejections: int
+    versions: tuple[str, ...]
+    subsets: tuple[str, ...]
+    next: str
+    why: str
+
+
+def holdings(wheel: Flywheel) -> Holdings:
+    """Say what a workspace for data alone holds."""
+    catalog = wheel.store.catalog
+    newest = {one.episode: one.verdict for one in catalog.all(Audit)}
+    held = sum(verdict != "good" for verdict in newest.values())
+    count, versions = catalog.count(), catalog.all(DatasetVersion)
+    place = "" if wheel.store.root == Path() else f" -w {wheel.store.root}"
+    if not count.get("episode"):
+        command, why = f"saqiya ingest LOGS{place}", "nothing came in yet"
+    elif held:
+        command, why = f"saqiya audit{place}", f"{held} episodes are in quarantine"
+    elif not versions:
+        command, why = f"saqiya mix EPISODES --name NAME{place}", "there is no dataset version to train on yet"
+    else:
+        command, why = f"saqiya status --tax{place}", "training reads the versions as they are; this is what data costs"
+    return Holdings(
+        episodes=count.get("episode", 0),
+        quarantined=held,
+        recordings=count.get("recording", 0),
+        rejections=count.get("rejection", 0),
+        versions=tuple(catalog.key_of(one.id) for one in versions),
+        subsets=tuple(one.name for one in catalog.all(Subset)),
+        next=command,
+        why=why,
+    )
 
 
 def standing(wheel: Flywheel) -> Standing:

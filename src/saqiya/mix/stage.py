@@ -113,6 +113,7 @@ def select(
         raise UsageError(
             "a dataset version of this name holds something else", subject=key, remedy="Take another name."
         )
+    store.seal(stored.id)
     return stored
 
 
