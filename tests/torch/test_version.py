@@ -26,6 +26,7 @@ from saqiya.domain.nouns import (
 from saqiya.domain.streams import EpisodeLog, Span, Stream
 from saqiya.errors import Erased, UnknownId, UsageError
 from saqiya.stores import streams as codec
+from saqiya.stores.ledger import Ledger
 from saqiya.stores.workspace import Workspace
 from saqiya.torch import Chunk, History, Order, Windows, open_version, source_of
 from saqiya.views import align
@@ -139,6 +140,27 @@ def test_workers_open_the_version_for_themselves(lab, context, how):
     for one, two in zip(found, expected, strict=True):
         assert_same(one, two)
     assert windows[1]["task"] == "task 0"
+
+
+@pytest.mark.parametrize(("how", "workers"), [("global", 0), ("blocks", 0), ("global", 2)])
+def test_what_is_delivered_is_noted_in_the_ledger(lab, how, workers):
+    store, version, *_ = lab
+    windows = Windows(open_version(store.root), WINDOWS, at="action")
+    loader = windows.loader(4, order=Order(how=how, pool=8), workers=workers, context="fork" if workers else None)
+    part = iter(loader)
+    next(part)
+    part.close()  # the step stops asking; what it had counts
+    rest = sum(len(batch["t_ns"]) for batch in loader)
+    first, second = Ledger(store.derived).read()[0]
+    assert (first.dataset, first.samples, second.samples) == (version.id, 4, rest)
+    assert 4 + rest == len(windows)
+    assert all(0 <= one.waited_s <= one.seconds and one.opened_ns <= one.first_ns for one in (first, second))
+
+
+def test_logs_in_memory_are_counted_by_nobody(lab):
+    store, *_, logs = lab
+    list(Windows(logs, WINDOWS, at="action").loader(4))
+    assert Ledger(store.derived).read() == ([], 0)
 
 
 def test_another_clock_is_read_through_its_map(lab):

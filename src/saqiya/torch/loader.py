@@ -161,6 +161,10 @@ class Loader:
 
     def __iter__(self) -> Iterator[Tensors]:
         """Give the rest of the epoch; the next `iter` is the next epoch."""
+        tally, batches = self._windows.source.tally, self._batches()
+        return batches if tally is None else tally(batches, lambda tensors: len(tensors["t_ns"]))
+
+    def _batches(self) -> Iterator[Tensors]:
         rest = len(self) - sum(self._done)
         source = self._streamed() if self._order.how == "blocks" else self._mapped()
         for worker, tensors in source:

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_version"]
 
+T = TypeVar("T")
 _HELD: Final = 8
 _HELD_ROWS: Final = 128  # opened tries of a packed stream: a megabyte each at most, or a file descriptor
 _SETTINGS: Final = "saqiya.toml"
@@ -71,6 +72,7 @@ def open_version(
         cameras=frozenset(opened.cameras),
         shelf=held.shelf,
         reel=held.reel,
+        tally=held.tally,
     )
 
 
@@ -142,6 +144,13 @@ class _Version:
         if self._opened is None:
             self._opened = self.store().opened(self.version)
         return self._opened
+
+    def tally(self, batches: Iterator[T], samples: Callable[[T], int]) -> Iterator[T]:
+        """Pass batches on, and note in the workspace's ledger how many samples came and how long they took."""
+        from saqiya.stores.ledger import Ledger, delivering
+
+        ledger = Ledger(self.store().derived)
+        return delivering(batches, ledger, clock=self.now, dataset=self.version, samples=samples)
 
     def shelf(self, name: str) -> Shelf:
         """Return where a stream lies in every episode."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class Source:
         weight: float64 (N,), of each of its samples.
         streams, cameras: the names there are.
         shelf, reel: open a stream or a camera of all episodes. They are pickled to worker processes.
+        tally: passes batches on to whoever trains, and counts them; its second argument says how many samples one has.
+            None: nobody counts.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Source:
     cameras: frozenset[str]
     shelf: Callable[[str], Shelf]
     reel: Callable[[str], Reel]
+    tally: Callable[[Iterator[Any], Callable[[Any], int]], Iterator[Any]] | None = None
 
     def find(self, name: str) -> Shelf | Reel:
         """Open a stream or a camera by its name.
