@@ -39,6 +39,7 @@ class Effect:
 
 def effects(seed: int) -> dict[str, Effect]:
     """Train one network an order on the same data, from the same weights, for the same number of batches."""
+    torch.set_num_threads(1)  # so small a network is slower with more, and sums in another order
     logs = [_episode(np.random.default_rng([seed, number])) for number in range(EPISODES + HELD_OUT)]
     windows, unseen = (
         Windows(source_of(part), {"camera": History(), "action": Chunk(steps=CHUNK)}, at="action")
