@@ -220,3 +220,21 @@ def test_a_camera_that_a_reader_missed_is_a_fault():
     ):
         (found,) = check_faults(EpisodeLog("x", {"a": Stream(t_ns, walk)}, metadata={"faults": faults}))
         assert (found.check, found.severity.value) == ("video/missing", "fault")
+
+
+def test_filling_of_lists_is_no_lost_sample(tries):
+    counts = np.arange(80, dtype=np.int64).reshape(-1, 1) % 4
+    values = np.where(np.arange(3) < counts, 1.0, np.nan)
+    t_ns = np.arange(80, dtype=np.int64) * S // 10
+    streams = {"observation/found": Stream(t_ns, values), "observation/found/count": Stream(t_ns, counts)}
+    assert not check_faults(replace(tries[0], streams={**tries[0].streams, **streams}))
+    del streams["observation/found/count"]
+    found = check_faults(replace(tries[0], streams={**tries[0].streams, **streams}))
+    assert [(one.check, one.severity) for one in found] == [("values/not-finite", "fault")]
+
+
+def test_numbers_that_are_not_known_hold_no_bag_back(tries):
+    t_ns = np.arange(40, dtype=np.int64) * S // 10
+    altitude = Stream(t_ns, np.where(np.arange(40) < 20, np.nan, 312.0).reshape(-1, 1))
+    (found,) = check_faults(replace(tries[0], streams={**tries[0].streams, "/fix/altitude": altitude}))
+    assert (found.check, found.severity) == ("values/not-finite", "warning")

@@ -232,3 +232,36 @@ def test_a_recording_that_was_erased_does_not_come_back(wheel, logs):
     wheel.ingest([logs])
     assert wheel.verify(full=True).lies == ()
     assert not list(wheel.store.objects.digests())
+
+
+def test_a_pipe_is_left_out_and_nobody_waits_for_it(wheel, logs):
+    import os
+
+    os.mkfifo(logs / "run.bag")
+    (rejection,) = wheel.ingest([logs]).rejections
+    assert "neither a file nor a folder" in rejection.reason
+
+
+def test_what_may_not_be_read_is_a_rejection_and_the_rest_comes_in(wheel, logs, monkeypatch):
+    log(logs / "run.mcap", 1)
+    log(logs / "shut.mcap", 2)
+    opened = type(logs).open
+
+    def shut(path, *args, **kwargs):
+        if path.name == "shut.mcap":  # as root no right is ever missing
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(type(logs), "open", shut)
+    done = wheel.ingest([logs])
+    assert len(done.episodes) == 1
+    assert [one.name.rpartition("/")[2] for one in done.rejections] == ["shut.mcap"]
+    assert "rights" in done.rejections[0].remedy
+
+
+def test_two_empty_files_of_one_name_are_two_rejections(wheel, logs):
+    for folder in ("a", "b"):
+        (logs / folder).mkdir()
+        (logs / folder / "force.csv").touch()
+    assert len({one.name for one in wheel.ingest([logs]).rejections}) == 2
+    assert counts(wheel)["rejection"] == 2

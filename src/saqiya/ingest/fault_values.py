@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import Stream
 from saqiya.ingest.findings import Finding, Severity, figures
-from saqiya.ingest.roles import Role
+from saqiya.ingest.roles import Role, roles_of
 
 __all__ = [
     "check_constant",
@@ -17,6 +17,7 @@ __all__ = [
     "check_saturation",
     "check_units",
     "column_name",
+    "filling_of",
     "table_of",
 ]
 
@@ -40,9 +41,24 @@ def column_name(stream: Stream, column: int) -> str:
     return stream.fields[column] if column < len(stream.fields) else f"column {column}"
 
 
-def check_finite(name: str, values: Vector) -> list[Finding]:
-    """Find NaN and infinity: beside numbers they are lost samples; a column of nothing else was never measured."""
+def filling_of(stream: Stream, count: Stream | None) -> NDArray[np.bool_] | None:
+    """Return which cells, bool (T, C), only fill up lists of varying length; None where `count` tells no lengths."""
+    shape = stream.values.shape
+    if count is None or len(shape) < 2 or count.values.shape != (shape[0], 1) or count.values.dtype.kind not in "iu":
+        return None
+    beyond = np.arange(shape[1])[None, :] >= count.values
+    return np.repeat(beyond, int(np.prod(shape[2:], dtype=np.int64)), axis=1)
+
+
+def check_finite(name: str, values: Vector, filling: NDArray[np.bool_] | None = None) -> list[Finding]:
+    """Find NaN and infinity: beside numbers they are lost samples; a column of nothing else was never measured.
+
+    Cells that only fill up a list (`filling`) are neither. In a stream whose name says of nothing that it measures or
+    commands, NaN is as a rule the message's word for "not known": it is warned of, and holds no try back.
+    """
     bad = ~np.isfinite(values)
+    if filling is not None:
+        bad &= ~filling
     if not bad.any():
         return []
     empty = bad.all(axis=0)
@@ -61,7 +77,8 @@ def check_finite(name: str, values: Vector) -> list[Finding]:
         said = f"{int(rows.sum())} of {rows.size} samples hold NaN or infinity beside numbers"
         expected = set(name.casefold().replace("/", " ").replace("_", " ").split()) & set(OUT_OF_RANGE)
         acted = name.startswith("action/")
-        grave = Severity.NOTE if expected else Severity.FAULT if acted or share > 0.01 else Severity.WARNING
+        meant = acted or name.startswith("observation/") or bool(roles_of(name))
+        grave = Severity.NOTE if expected else Severity.FAULT if acted or (meant and share > 0.01) else Severity.WARNING
         found.append(Finding(
             "values/not-finite", name, grave, said, figures(samples=int(rows.sum()), share=share)
         ))  # fmt: skip

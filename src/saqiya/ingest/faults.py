@@ -14,6 +14,7 @@ from saqiya.ingest.fault_values import (
     check_glitches,
     check_saturation,
     check_units,
+    filling_of,
     table_of,
 )
 from saqiya.ingest.fault_video import check_cameras, check_declared
@@ -29,7 +30,7 @@ def check_faults(log: EpisodeLog) -> tuple[Finding, ...]:
     live = {name: stream for name, stream in sensors(log).items() if stream.t_ns.size}
     for name, stream in live.items():
         values, roles = table_of(stream), roles_of(name, stream)
-        found += check_finite(name, values)
+        found += check_finite(name, values, filling_of(stream, log.streams.get(f"{name}/count")))
         found += check_constant(name, stream, values, roles)
         found += check_glitches(name, stream, values)
         found += check_saturation(name, stream, values, roles)

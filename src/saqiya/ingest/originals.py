@@ -34,7 +34,7 @@ def recording_of(
     """Return the recording noun of a log.
 
     Args:
-        path: a file or a folder; what does not exist is a recording without bytes.
+        path: a file or a folder; what does not exist, or is a pipe or a device, is a recording without bytes.
         id: of the noun.
         format: that read it.
         digest: gives the SHA-256 of a file, and puts it into the store where it is to be imported.
@@ -42,8 +42,9 @@ def recording_of(
     """
     location = str(path.resolve())
     if not path.is_dir():
-        size_bytes, own = (path.stat().st_size, digest(path)) if path.exists() else (0, digest_of(b""))
-        kept = own if ours and path.exists() else None
+        whole = path.is_file()  # to hash a pipe would wait for ever
+        size_bytes, own = (path.stat().st_size, digest(path)) if whole else (0, digest_of(b""))
+        kept = own if ours and whole else None
         return Recording(
             id=id, digest=own, format=format, name=path.name, size_bytes=size_bytes, object=kept, location=location
         )
