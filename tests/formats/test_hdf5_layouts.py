@@ -245,3 +245,16 @@ def test_nothing_with_rows_is_said(tmp_path: Path) -> None:
         file["note"] = "nothing here"
     with pytest.raises(UnreadableLog, match="holds no rows"):
         list(Hdf5Format().read(tmp_path / "a.h5"))
+
+
+def test_no_action_is_observed_and_the_instruction_is_the_task(tmp_path: Path) -> None:
+    """As RoboCasa and mobile ALOHA write it."""
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        demo = file.create_group("data/demo_0")
+        file["data"].attrs["env_args"] = '{"env_name": "Kitchen"}'
+        demo.attrs["ep_meta"] = '{"lang": "open the microwave"}'
+        for name, width in (("actions", 7), ("actions_abs", 12), ("base_action", 2), ("obs/q", 5)):
+            demo[name] = numbers(STEPS, width)
+    log = one(tmp_path / "a.hdf5")
+    assert set(log.streams) == {"action/executed", "action/actions_abs", "action/base_action", "observation/q"}
+    assert log.metadata["task"] == "open the microwave"

@@ -13,6 +13,7 @@ from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
 from saqiya.formats.zarr_store import ZarrFormat
+from saqiya.ingest.faults import check_faults
 from saqiya.testing import check_format
 
 zarr = pytest.importorskip("zarr")
@@ -332,3 +333,19 @@ def test_any_metadata_costs_at_most_its_array(
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {key: value}))
     for log in logs(path):
         assert {"action/executed", "camera/img"} <= set(log.streams)
+
+
+def test_an_action_whose_bytes_are_gone_is_a_fault_of_the_try(tmp_path: Path) -> None:
+    path = buffer(tmp_path / "a.zarr")
+    for chunk in (path / "data" / "action").iterdir():
+        if chunk.name[0].isdigit():
+            chunk.unlink()
+    for log in logs(path):
+        assert list(log.metadata["faults"]) == ["action/executed"]
+        assert {finding.check for finding in check_faults(log)} >= {"reader/fault"}
+
+
+def test_a_store_that_is_a_git_lfs_pointer_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr.zip").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UnreadableLog, match="Git LFS pointer"):
+        list(ZarrFormat().read(tmp_path / "a.zarr.zip"))

@@ -83,6 +83,13 @@ class _Found:
     facts: dict[str, JsonValue] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     skipped: dict[str, JsonValue] = field(default_factory=dict)
+    faults: dict[str, JsonValue] = field(default_factory=dict)
+
+    def lose(self, column: Column, why: str) -> None:
+        """Note that something the file has rows of cannot be read: unlike an array that fits nowhere, it is missed."""
+        self.skipped[column.path] = why
+        picture = "camera" if column.kind == "packets" else is_picture(column.path, column.dtype.kind, column.shape)
+        self.faults[house_name(column.path, picture=picture)] = f"{column.path} cannot be read: {why}"
 
     def free(self, name: str, path: str) -> str:
         """Return `name`, or where another column has it already, one that no other has."""
@@ -119,7 +126,8 @@ def episode_of(key: str, columns: Sequence[Column], facts: Mapping[str, JsonValu
     Every array with as many rows as steps (or one more: the state after the last step) becomes a stream or a camera,
     stamped by the clock among the columns that is nearest to it by name, else by `rate` from 0, marked assumed. Raw
     pictures stay numbers, (T, H, W, C); JPEG and PNG become cameras packet by packet. What is left out is named in
-    `metadata["skipped"]`, oddities in `metadata["problems"]`.
+    `metadata["skipped"]`, oddities in `metadata["problems"]`, rows that are there and cannot be read in
+    `metadata["faults"]` as well: the audit judges those.
 
     Raises:
         UnreadableLog: there is nothing in it that has rows.
@@ -133,14 +141,20 @@ def episode_of(key: str, columns: Sequence[Column], facts: Mapping[str, JsonValu
     if not steps:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(found.skipped.items())[:5])
         raise UnreadableLog(f"holds no rows ({reasons or 'no arrays'})", remedy="Record or convert it again.")
+    for column in columns:
+        if column.why and column.rows == steps and _is_acted_or_seen(column):
+            found.lose(column, column.why)
     times = _times(usable, steps, rate, found)
     for column in usable:
         if column.path in found.skipped:
             continue
+        if misfit := _misfit(column, times):
+            found.skipped[column.path] = misfit
+            continue
         try:
             _take(column, times, found)
         except (UnreadableLog, InvalidEpisode) as error:
-            found.skipped[column.path] = error.what
+            found.lose(column, error.what)
     if not found.streams and not found.videos:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(found.skipped.items())[:5])
         raise UnreadableLog(f"nothing in it can be read ({reasons})", remedy="Copy or record it again.")
@@ -188,17 +202,39 @@ def _times(columns: Sequence[Column], steps: int, rate: Rate, found: _Found) -> 
     return _Times(shared, main, steps, rate, int(lead.t_ns[0]) if main is None else 0)
 
 
+def _misfit(column: Column, times: _Times) -> str:
+    """Say why an array belongs to no step, "" where it does, or where it is small enough to be a fact."""
+    if column.kind == "texts":
+        return ""
+    if not column.rows and column.shape:
+        return "it has no rows"
+    small = column.kind == "numbers" and int(np.prod(column.shape, dtype=object)) <= SMALL_N
+    if small or _is_stepped(column, times):
+        return ""
+    return f"it has {column.rows} rows for {times.steps} steps, and no clock of its own"
+
+
+def _is_acted_or_seen(column: Column) -> bool:
+    """Say whether a try without this array is not the try that was recorded."""
+    picture = is_picture(column.path, column.dtype.kind, column.shape)
+    return column.dtype.kind in "fiub" and house_name(column.path, picture=picture).startswith(
+        ("action/", "camera/", "depth/")
+    )
+
+
+def _is_stepped(column: Column, times: _Times) -> bool:
+    return (
+        column.rows in {times.steps, times.steps + 1} or best_clock(column.path, column.rows, times.clocks) is not None
+    )
+
+
 def _take(column: Column, times: _Times, found: _Found) -> None:
     if column.kind == "texts":
         _texts(column, times, found)
         return
-    if not column.rows and column.shape:
-        raise UnreadableLog("it has no rows")
-    if column.rows not in {times.steps, times.steps + 1} and best_clock(column.path, column.rows, times.clocks) is None:
-        if column.kind == "numbers" and int(np.prod(column.shape, dtype=object)) <= SMALL_N:
-            found.facts[column.path] = plain(np.asarray(column.read()))
-            return
-        raise UnreadableLog(f"it has {column.rows} rows for {times.steps} steps, and no clock of its own")
+    if not _is_stepped(column, times):
+        found.facts[column.path] = plain(np.asarray(column.read()))
+        return
     if any(one.path == column.path for one in times.clocks):
         _keep_clock(column.path, times, found)
         return
@@ -278,4 +314,6 @@ def _metadata(found: _Found, facts: Mapping[str, JsonValue], times: _Times) -> d
     metadata["problems"] = list(found.problems)
     if found.skipped:
         metadata["skipped"] = dict(found.skipped)
+    if found.faults:
+        metadata["faults"] = dict(found.faults)
     return metadata

@@ -50,7 +50,9 @@ TASK_WORDS = (
     "task_description",
     "language",
     "prompt",
+    "language_raw",
     "current_task",
+    "lang",
     "task",
     "task_name",
     "env_name",
@@ -88,8 +90,9 @@ def is_picture(path: str, kind: str, shape: tuple[int, ...]) -> str:
 def house_name(path: str, *, picture: str = "") -> str:
     """Give an array's name in the house from its path in the file.
 
-    `actions` is what was executed; what is below `obs`, `observation` or `observations`, and what lies in no group
-    and has no other meaning, is observed; pictures are cameras or depth. What lies in other groups keeps its path.
+    `actions` is what was executed, and other actions (`actions_abs`, `base_action`) stay actions; what is below `obs`,
+    `observation` or `observations`, and what lies in no group and has no other meaning, is observed; pictures are
+    cameras or depth. What lies in other groups keeps its path.
     """
     parts = [part for part in path.split("/") if part]
     if picture:
@@ -97,7 +100,8 @@ def house_name(path: str, *, picture: str = "") -> str:
         return f"{picture}/{'/'.join(kept or parts[-1:])}"
     head = parts[0].lower() if parts else ""
     if len(parts) == 1:
-        return ACTIONS.get(head) or OTHERS.get(head) or (head if head in FLAGS else f"observation/{parts[0]}")
+        asked = f"action/{parts[0]}" if "action" in words_of(head) or "actions" in words_of(head) else ""
+        return ACTIONS.get(head) or OTHERS.get(head) or asked or (head if head in FLAGS else f"observation/{parts[0]}")
     if head in {"action", "actions"}:
         return f"action/{'/'.join(parts[1:])}"
     if head in OBSERVED:
@@ -129,8 +133,9 @@ def facts_of(words: Mapping[str, Any]) -> dict[str, JsonValue]:
     operator = flat.get("operator") or flat.get("user_id") or flat.get("user")
     if isinstance(operator, str) and operator:
         facts["operator"] = operator
+    last = {key.rpartition("/")[2]: value for key, value in flat.items()}  # "aspects/success"
     for key in ("outcome", "success", "is_success", "successful"):
-        if word := success_word(flat.get(key)):
+        if word := success_word(flat.get(key, last.get(key))):
             facts |= {"outcome": word, "claimed_by": "the log"}
             break
     return facts
