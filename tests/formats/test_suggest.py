@@ -244,3 +244,29 @@ def test_any_files_give_a_mapping_that_reads_or_an_error(contents: list[bytes | 
             return
         (Path(name) / FILE_NAME).write_text(text)
         list(TableFolder().read(Path(name)))
+
+
+def test_a_file_of_stamps_is_the_clock_of_those_beside_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "actions.npy", np.random.default_rng(0).normal(size=(30, 7)))
+        np.save(tmp_path / name / "timestamps.npy", 1.7e9 + np.arange(30) / 10)
+    _, _, tries = drafted(tmp_path)
+    assert [sorted(one.streams) for one in tries] == [["action/executed"]] * 2
+    assert set(np.diff(tries[0].streams["action/executed"].t_ns).tolist()) <= set(range(99_999_000, 100_001_000))
+
+
+def test_names_stand_above_the_numbers_and_below_a_preamble(tmp_path: Path) -> None:
+    head = "Signal Viewer\nDate: 2021-03-01 10:00:00\n\nTime\tJoint 1 Position\tJoint 1 Torque\n(s)\t(deg)\t(Nm)\n"
+    (tmp_path / "s.txt").write_text(head + "".join(f"{n * 0.004:.3f}\t{n % 7}.5\t{n % 5}.25\n" for n in range(40)))
+    _, _, (one,) = drafted(tmp_path)
+    (stream,) = one.streams.values()
+    assert stream.fields == ("Joint 1 Position", "Joint 1 Torque")
+    assert len(stream.t_ns) == 40
+
+
+def test_a_translation_beside_a_quaternion_is_no_torque(tmp_path: Path) -> None:
+    rows = "".join(f"{1.3e9 + n / 10:.1f} {n} 0.5 1.5 0 0 0 1\n" for n in range(30))
+    (tmp_path / "groundtruth.txt").write_text("# timestamp tx ty tz qx qy qz qw\n" + rows)
+    _, _, (one,) = drafted(tmp_path)
+    assert list(one.streams) == ["observation/pose"]

@@ -381,3 +381,20 @@ def test_any_text_is_a_mapping_or_an_invalid_one(text: str) -> None:
         parse_mapping("[streams.a]\nfile='x'\ntime=0\n" + text, Path("m.toml"))
     except InvalidMapping as error:
         assert "m.toml" in str(error)  # noqa: PT017 - most texts are no mapping, some are
+
+
+def test_signals_of_several_rates_in_one_table_keep_their_own(tmp_path: Path) -> None:
+    """As PlotJuggler writes it: a row for each stamp of any signal, and empty cells, the last one too."""
+    rows = [f"{n / 100},{n}," + (f"{n}.5" if n % 2 == 0 else "") for n in range(10)]
+    (tmp_path / "try.csv").write_text("\n".join(["__time,fast,slow", *rows]) + "\n")
+    text = CSV + "time = '__time'\n[streams.fast]\ncolumns = ['fast']\n[streams.slow]\ncolumns = ['slow']\n"
+    (log,) = logs(tmp_path, text)
+    assert log.streams["fast"].values[:, 0].tolist() == list(range(10))
+    assert log.streams["slow"].values[:, 0].tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
+    assert np.diff(log.streams["slow"].t_ns).tolist() == [20_000_000] * 4
+
+
+def test_a_spreadsheet_in_utf_16_is_text(tmp_path: Path) -> None:
+    (tmp_path / "try.csv").write_text("t,Größe\n0,1\n1,2\n", encoding="utf-16")
+    (log,) = logs(tmp_path, CSV + "time = 't'\n[streams.x]\ncolumns = ['Größe']\n")
+    assert log.streams["x"].values[:, 0].tolist() == [1.0, 2.0]

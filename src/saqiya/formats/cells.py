@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,6 +28,7 @@ __all__ = [
     "read_cells",
     "split_row",
     "table_of",
+    "text_of",
 ]
 
 MOST_BYTES = 1 << 29
@@ -137,6 +139,14 @@ class Cells:
             return np.column_stack(parts)
         return np.ascontiguousarray(self.values[:, list(numbers)])
 
+    def filled(self, numbers: Sequence[int]) -> NDArray[np.bool_]:
+        """Say of each row, bool (T,), whether a text has anything in these columns; of other files every row has."""
+        there = np.ones(len(self), dtype=bool)
+        if self.rows is not None and all(number < self.values.shape[1] for number in numbers):
+            for row in np.flatnonzero(np.isnan(self.values[:, list(numbers)]).all(axis=1)).tolist():
+                there[row] = any(self.rows[row][number].strip() for number in numbers)
+        return there
+
     def words(self, number: int) -> list[str]:
         """Return a column as text; a whole number is written without a point."""
         if self.rows is not None:
@@ -243,6 +253,17 @@ def _text(path: Path) -> str:
     if size > MOST_BYTES:
         raise UnreadableLog(f"has {size} bytes, more than the {MOST_BYTES} that a text may have")
     data = path.read_bytes()
+    return text_of(data)
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes as text: UTF-8, UTF-16 where its mark is there (spreadsheets write it), else Latin-1.
+
+    Raises:
+        UnreadableLog: they are no text.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
     if b"\0" in data[:4096]:
         raise UnreadableLog("holds bytes that are no text")
     try:
@@ -281,13 +302,12 @@ def table_of(lines: list[str], names: tuple[str, ...], how: Reading) -> Cells:
         raise UnreadableLog(f"has {len(names)} column names for {values.shape[1]} columns")
     if values is not None and values.size:
         return Cells(values, names, _gaps(values), rows=_Split(lines, how))
-    rows = [_trimmed(split_row(line, how)) for line in plain]
-    widths = [len(row) for row in rows if row]
-    if not widths:
+    rows = [split_row(line, how) for line in plain]
+    filled = [row for row in rows if _trimmed(row)]
+    if not filled:
         raise UnreadableLog("has no row of numbers")
-    numeric = [len(row) for row in rows if row and numbers_of(row) is not None]
-    usual = len(names) or max(set(numeric or widths), key=(numeric or widths).count)
-    kept = [row for row in rows if len(row) == usual]
+    usual = len(names) or _usual_width([row for row in filled if numbers_of(row) is not None] or filled)
+    kept = [row[:usual] for row in filled if len(_trimmed(row)) <= usual <= len(row)]
     wordy = {number for number in range(usual) if _is_wordy([row[number] for row in kept])}
     good, parsed = [], []
     for row in kept:
@@ -317,6 +337,12 @@ class _Split(Sequence[Sequence[str]]):
         if isinstance(index, slice):
             return [split_row(line, self._how) for line in self._lines[index]]
         return split_row(self._lines[index], self._how)
+
+
+def _usual_width(rows: list[list[str]]) -> int:
+    """Return how many columns most rows have; one that is empty in all of these is a separator at their end."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0]
+    return max(len(_trimmed(row)) for row in rows if len(row) == usual)
 
 
 def _trimmed(cells: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saqiya.errors import UnreadableLog
-from saqiya.formats.cells import DELIMITERS, Cells, Reading, numbers_of, split_row, table_of
+from saqiya.formats.cells import DELIMITERS, Cells, Reading, numbers_of, split_row, table_of, text_of
 
 __all__ = ["Look", "peek"]
 
@@ -17,6 +17,7 @@ WHOLE_BYTES = 1 << 24
 """A text up to here is looked through for blank lines and labels; of a larger one only its head."""
 MOST_LINES = 400
 _BINARY = {".npy", ".npz", ".parquet"}
+_UNIT_CELL = re.compile(r"[(\[].*[)\]]|")
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,9 @@ def _head(path: Path) -> tuple[str, bool]:
     whole = size <= WHOLE_BYTES
     with path.open("rb") as file:
         data = file.read(size if whole else HEAD_BYTES)
-    if b"\0" in data[:4096]:
-        raise UnreadableLog("holds bytes that are no text")
     if not whole:
         data = data[: data.rfind(b"\n") + 1]
-    try:
-        return data.decode("utf-8-sig"), whole
-    except UnicodeDecodeError:
-        return data.decode("latin-1"), whole
+    return text_of(data), whole
 
 
 def _cells(line: str, how: Reading) -> list[str]:
@@ -122,26 +118,33 @@ def _separation(lines: list[str]) -> Reading:
             same = [row for row in rows if len(row) == width]
             numbers = sum(bool(cell.strip()) and numbers_of([cell]) is not None for row in same for cell in row)
             share = numbers / max(1, width * len(same)) * len(same) / len(rows)
-            rank = (round(share, 2), len(same) / len(rows), width)
-            if rank > most and width:
+            rank = (round(share, 2), round(len(same) / len(rows), 1), width)
+            # What tabs part, white space parts too; names with spaces in them tell which it is.
+            if width and (rank > most or (rank == most and how == Reading("tab") and width > 1)):
                 best, most = how, rank
     return best
 
 
 def _beginning(lines: list[str], how: Reading, usual: int) -> tuple[Reading, tuple[str, ...]]:
-    """Find the row that names the columns, and how many lines before it do not count."""
+    """Find the row that names the columns, and how many lines before it do not count.
+
+    Of several rows of words above the numbers it is the last, or where that holds units in brackets, the one before.
+    """
+    first, names = -1, tuple[str, ...]()
     for number, line in enumerate(lines):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        cells = _cells(line, Reading(how.separator))
+        cells = [cell.strip() for cell in _cells(line, Reading(how.separator))]
         if len(cells) != usual:
             continue
-        before = any(other.strip() and not other.lstrip().startswith("#") for other in lines[:number])
-        skip = number if before else 0
-        wordy = all(numbers_of([cell]) is None for cell in cells if cell.strip()) and any(map(str.strip, cells))
-        names = tuple(cell.strip().strip("\"'") for cell in cells) if wordy else ()
-        return Reading(how.separator, header=bool(names), skip_rows=skip, decimal=how.decimal), names
-    return how, ()
+        if any(cell.strip() and numbers_of([cell]) is not None for cell in _cells(line, how)):
+            first = number if first < 0 else first
+            break
+        if names and all(_UNIT_CELL.fullmatch(cell) for cell in cells):
+            break
+        first, names = number, tuple(cell.strip("\"'") for cell in cells)
+    before = any(other.strip() and not other.lstrip().startswith("#") for other in lines[: max(first, 0)])
+    return Reading(how.separator, header=bool(names), skip_rows=first if before else 0, decimal=how.decimal), names
 
 
 def _comment_names(lines: list[str], how: Reading, width: int) -> tuple[str, ...]:

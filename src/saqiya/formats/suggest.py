@@ -14,7 +14,7 @@ from saqiya.errors import UnreadableLog
 from saqiya.formats.mapping import FILE_NAME, parse_mapping
 from saqiya.formats.open import DOCUMENTS
 from saqiya.formats.peek import Look, peek
-from saqiya.formats.suggest_columns import Judged, judge, outcome_of, role_of, slug
+from saqiya.formats.suggest_columns import Judged, judge, outcome_of, role_of, share_clock, slug
 from saqiya.formats.table import SUFFIXES, TableFormat
 
 __all__ = ["suggest"]
@@ -103,8 +103,9 @@ def _folders(files: Sequence[Path], looks: dict[Path, Look]) -> _Draft | None:
         homes.setdefault(path.parent, []).append(path)
     roles: dict[str, list[Path]] = {}
     for home, inside in homes.items():
+        own = re.compile(rf"(?<![A-Za-z0-9]){re.escape(home.name)}(?![A-Za-z0-9])")  # 1/joint1.csv, 1/1_force.csv
         for path in inside:
-            roles.setdefault(path.name.replace(home.name, "*"), []).append(path)
+            roles.setdefault(own.sub("*", path.name), []).append(path)
     common = {role: same for role, same in roles.items() if len(same) >= max(2, 0.05 * len(homes))}
     if len(homes) < 2 or len(common) > MOST_ROLES or sum(map(len, common.values())) < 0.5 * len(files):
         alone = next(iter(homes.values()))
@@ -199,6 +200,7 @@ def _singles(files: Sequence[Path], looks: dict[Path, Look]) -> _Draft:
 
 def _written(folder: Path, draft: _Draft, files: Sequence[Path]) -> list[str]:
     judged = {pattern: judge(look, _fallback(pattern)) for pattern, look in draft.looks.items()}
+    share_clock(draft.looks, judged)
     events = {p for p, look in draft.looks.items() if draft.layout != "file" and _is_events(look, draft)}
     lines = [
         f"# A mapping of the tables in {folder.name!r}, drafted from what the files look like.",
@@ -292,7 +294,7 @@ def _file_sections(draft: _Draft, pattern: str, look: Look, judged: Judged, name
 
 def _columns_lines(look: Look, judged: Judged, columns: tuple[int, ...]) -> list[str]:
     """Name a stream's columns, unless they are all that is left beside the clock."""
-    clock = judged.clock.columns if judged.clock else ()
+    clock = judged.clock.columns if judged.clock and not judged.clock_file else ()
     if len(columns) + len(clock) == look.cells.width and not look.from_comment:
         return []
     group = next((name for name, numbers in look.cells.groups.items() if len(numbers) > 1 and numbers == columns), None)
@@ -314,6 +316,13 @@ def _time_lines(look: Look, judged: Judged, clock_array: str) -> list[str]:
     if clock is None:
         rate_hz = judged.rate_hint_hz or 1.0
         return [f"rate_hz = {rate_hz:g}  # TODO: no column is a clock: say how many rows a second has"]
+    if judged.clock_file:
+        said = [
+            f"# {judged.clock_file} holds nothing but stamps",
+            "time = 0",
+            f"time_file = {_toml(judged.clock_file)}",
+        ]
+        return [*said, f"time_unit = {_toml(clock.unit)}" + ("" if clock.sure else "  # TODO: is that so?")]
     columns = [_column(look, number) for number in clock.columns]
     time = columns[0] if len(columns) == 1 else f"[{', '.join(columns)}]"
     ask = "" if clock.sure else "  # TODO: is that so?"
@@ -418,7 +427,8 @@ def _checked(text: str, folder: Path) -> str:
 
 def _fallback(pattern: str) -> str:
     name = Path(pattern.replace("*", "")).stem if pattern else ""
-    return f"observation/{slug(name)}" if name else "observation/state"
+    asked, _ = role_of(name, "")  # actions.npy
+    return asked if asked.startswith("action/") else f"observation/{slug(name)}" if name else "observation/state"
 
 
 def _is_clock(look: Look, array: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from saqiya.formats.cells import ISO, TIME_UNITS_NS
 from saqiya.formats.peek import Look
 from saqiya.formats.units import known_units
 
-__all__ = ["Clock", "Group", "Judged", "judge", "outcome_of", "role_of", "slug"]
+__all__ = ["Clock", "Group", "Judged", "judge", "outcome_of", "role_of", "share_clock", "slug"]
 
 _EPOCH_S = (946_684_800.0, 4_102_444_800.0)  # the years 2000 to 2100
 _UNIT = re.compile(r"^(.*?)\s*[\[(]\s*([^\])]{1,12})\s*[\])]$")
@@ -64,7 +65,7 @@ _BAD = re.compile(
     re.IGNORECASE,
 )
 _ABORT = re.compile(r"abort\w*|cancel\w*|stopp?ed|interrupt\w*", re.IGNORECASE)
-_ASKED = re.compile(r"(action|act|cmd|command|commanded|desired|setpoint)(?![a-z])", re.IGNORECASE)
+_ASKED = re.compile(r"(actions?|act|cmd|command|commanded|desired|setpoint)(?![a-z])", re.IGNORECASE)
 _NO_OWNERS = {"actual", "measured", "current", "state", "obs", "observation", "robot", "data"}
 _TURN_RAD = 2 * np.pi + 0.2
 _RATES_HZ = (0.5, 5000.0)
@@ -93,9 +94,10 @@ class Group:
 
 @dataclass
 class Judged:
-    """What is thought of a table's columns."""
+    """What is thought of a table's columns; `clock_file` is the table that its stamps lie in, "" for itself."""
 
     clock: Clock | None = None
+    clock_file: str = ""
     rate_hint_hz: float | None = None
     groups: list[Group] = field(default_factory=list)
     split: int | None = None
@@ -131,6 +133,14 @@ def judge(look: Look, fallback: str) -> Judged:
         found.notes.append(f"columns of words or of nothing, left out: {said}")
     _grouped(look, bare, [n for n in left if n not in taken and n not in wordy], fallback, found)
     return found
+
+
+def share_clock(looks: Mapping[str, Look], judged: Mapping[str, Judged]) -> None:
+    """Let a file that holds nothing but stamps be the clock of those beside it with as many rows and none."""
+    clocks = [name for name, one in judged.items() if one.clock and not one.groups and looks[name].cells.width == 1]
+    for name, one in judged.items():
+        if len(clocks) == 1 and one.clock is None and len(looks[name].cells) == len(looks[clocks[0]].cells):
+            one.clock, one.clock_file = judged[clocks[0]].clock, clocks[0]
 
 
 def slug(text: str) -> str:
@@ -236,10 +246,13 @@ def _grouped(look: Look, bare: list[str], columns: list[int], fallback: str, fou
     cells, names = look.cells, look.names
     places: dict[str, list[int]] = {}
     todo: dict[str, set[str]] = {}
+    turned = any(re.fullmatch(r"q_?w|r_?w", bare[number].strip().lower()) for number in columns)
     wide = {number: name for name, numbers in cells.groups.items() if len(numbers) > 1 for number in numbers}
     for number in columns:
         name = wide.get(number, bare[number])
         stream, ask = role_of(name, fallback if number not in wide else _own_name(name))
+        if stream == "observation/wrench" and turned and re.fullmatch(r"t_?[xyz]", bare[number].strip().lower()):
+            stream = "observation/pose"  # beside a quaternion tx ty tz is a translation, no torque
         places.setdefault(stream, []).append(number)
         if ask:
             todo.setdefault(stream, set()).add(ask)

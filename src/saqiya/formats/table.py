@@ -303,7 +303,10 @@ class _Reader:
         if rule.time is None:
             t_ns, stamped = _assumed(len(values), rule.rate_hz)
             return Stream(t_ns, values, stamped, Stamp.ASSUMED, rule.unit, names)
-        return Stream(clock.stamps(times, rule.time_unit), values, rule.clock, Stamp.SENSOR, rule.unit, names)
+        t_ns, there = clock.stamps(times, rule.time_unit), cells.filled(columns)
+        if not there.all():  # signals of several rates in one table: a row without them is no sample of theirs
+            t_ns, values = t_ns[there], values[there]
+        return Stream(t_ns, values, rule.clock, Stamp.SENSOR, rule.unit, names)
 
     def _events(
         self, streams: dict[str, Stream], problems: list[str], part: Callable[[Cells], Cells]
