@@ -1,5 +1,6 @@
 """Wide rows lie packed where that pays, come back bit for bit, any of them alone, and a lie costs no memory."""
 
+import mmap
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from saqiya.domain.media import PACKED, Video
 from saqiya.domain.streams import Stamp, Stream
 from saqiya.errors import Corrupt
+from saqiya.stores import packed as module
 from saqiya.stores import streams as codec
 from saqiya.stores.packed import layout_of, pack, split, stream_of, unpack
 
@@ -104,6 +106,20 @@ def test_any_row_is_at_hand(noise):
     assert stream_of(Video(video.track.between(5, 5), video.data)).values.shape == (0, 48, 48, 3)
     part = video.track.between(300, 700)
     assert np.array_equal(stream_of(Video(part, video.data)).values, values[3:7])
+
+
+def test_many_rows_are_unpacked_into_a_file_and_not_into_memory(monkeypatch):
+    monkeypatch.setattr(module, "_MEMORY_BYTES", 100_000)
+    logged = stream(pictures())
+    read = stream_of(pack(logged))
+    same(read, logged)
+    whole = read.values
+    while isinstance(whole, np.ndarray):
+        whole = whole.base
+    assert isinstance(whole.obj if isinstance(whole, memoryview) else whole, mmap.mmap)
+    damaged = pack(stream(pictures()))
+    with pytest.raises(Corrupt):
+        stream_of(Video(damaged.track, bytes(damaged.size_bytes)))
 
 
 def test_streams_of_a_try_share_one_object_and_keep_their_names():

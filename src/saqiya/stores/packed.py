@@ -9,7 +9,9 @@ it where the first bytes of all cells come first, then the second ones, and so o
 from __future__ import annotations
 
 import json
+import mmap
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from saqiya.domain.ids import digest_of
 from saqiya.domain.media import PACKED, Track, Video
 from saqiya.domain.streams import Stream
 from saqiya.errors import Corrupt
+from saqiya.stores.disk import disk_errors
 
 if TYPE_CHECKING:
     from zstandard import ZstdCompressor, ZstdDecompressor
@@ -35,6 +38,7 @@ _LEAST: Final = 2  # what packing must shrink a sample by, else a stream stays a
 _PLAIN: Final = 16  # from here on rows repeat themselves: level 6 costs little more, halves them, and unpacks faster
 _SAVED: Final = 20  # planes must save a twentieth of the raw bytes: putting them back costs time at each reading
 _RATIO: Final = 1 << 15  # zstd cannot shrink further: a block of 128 KiB takes 4 bytes at least
+_MEMORY_BYTES: Final = 512 << 20
 _MOST_BYTES: Final = 1 << 31
 _FORM: Final = re.compile(r"([<|][a-z][1-8]):([0-9]{1,12}(?:,[0-9]{1,12}){0,30})(:planes)?")
 _DTYPES: Final = frozenset({
@@ -189,6 +193,7 @@ def stream_of(video: Video, *, subject: str = "stream") -> Stream:
 
     Raises:
         Corrupt: as `unpack`.
+        StorageFull: many rows, and no room for them where temporary files lie.
     """
     track = video.track
     try:
@@ -200,17 +205,30 @@ def stream_of(video: Video, *, subject: str = "stream") -> Stream:
     layout, count = layout_of(track.form, subject=subject), len(track.t_ns)
     if count and layout.row_bytes > _RATIO * int(track.size.min()):
         raise _lie(subject, f"its packets do not hold rows of {layout.row_bytes} bytes")
-    values = np.empty((count, *layout.shape), dtype=layout.dtype)
-    for place, row in enumerate(unpack(video, range(count), subject=subject)):
-        values[place] = row
+    rows = unpack(video, range(count), subject=subject)
     return Stream(
         t_ns=track.t_ns,
-        values=values,
+        values=_filled(rows, (count, *layout.shape), layout),
         clock=track.clock,
         stamp=track.stamp,
         unit=track.unit,
         fields=tuple(fields),
     )
+
+
+def _filled(rows: Iterator[NDArray[Any]], shape: tuple[int, ...], layout: Layout) -> NDArray[Any]:
+    """Return rows as one array: in memory, or when they are many as a map of a file that has no name any more."""
+    if shape[0] * layout.row_bytes <= _MEMORY_BYTES:
+        values = np.empty(shape, dtype=layout.dtype)
+        for place, row in enumerate(rows):
+            values[place] = row
+        return values
+    with disk_errors(tempfile.gettempdir()), tempfile.TemporaryFile() as file:
+        for row in rows:
+            file.write(row.data)
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, dtype=layout.dtype).reshape(shape)
 
 
 def _choose(values: NDArray[Any], layout: Layout) -> tuple[Layout, int] | None:
