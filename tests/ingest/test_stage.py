@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from saqiya.errors import GuardRefusal
 from saqiya.formats.mcap import McapFormat
 from saqiya.ingest.cut_rules import rules_from
 from saqiya.loop.flywheel import Flywheel
+from saqiya.testing import make_episode, make_video
 
 
 @pytest.fixture
@@ -265,3 +268,32 @@ def test_two_empty_files_of_one_name_are_two_rejections(wheel, logs):
         (logs / folder / "force.csv").touch()
     assert len({one.name for one in wheel.ingest([logs]).rejections}) == 2
     assert counts(wheel)["rejection"] == 2
+
+
+def test_a_linked_camera_that_changed_is_a_lie(wheel, logs):
+    episode = replace(make_episode(seed=5), videos={"camera/front": make_video(seed=5, codec="jpeg", form="")})
+    McapFormat().write(episode, logs / "seen.mcap")
+    (stored,) = wheel.data.ingest([logs], keep="link", rules={"audit": {"*": "warn"}}).episodes
+    assert stored.media[0].object is None
+    assert wheel.verify(full=True).lies == ()
+    raw = bytearray((logs / "seen.mcap").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (logs / "seen.mcap").write_bytes(raw)
+    (lie,) = wheel.verify(full=True).lies
+    assert "not what it was" in lie.what
+
+
+def test_a_file_that_claims_its_success_comes_in_with_the_claim(wheel, logs):
+    with h5py.File(logs / "run.hdf5", "w") as file:
+        file.attrs.update({"success": True, "source": "spacemouse", "start": "home"})
+        file["action"] = np.random.default_rng(0).normal(size=(60, 7))
+    (episode,) = wheel.ingest([logs]).episodes
+    assert episode.extra["source_said"] == "spacemouse"
+    assert counts(wheel)["outcome_claim"] == 1
+
+
+def test_a_claim_by_nobody_costs_its_try_alone(wheel, logs):
+    log(logs / "odd.mcap", 1, outcome="success", claimed_by="the log")
+    log(logs / "run.mcap", 2)
+    done = wheel.ingest([logs])
+    assert (len(done.episodes), len(done.rejections)) == (1, 1)

@@ -7,6 +7,7 @@ What was found good is kept in one derived file; deleting it costs time and noth
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 
 from saqiya.domain.manifest import manifest_hash
-from saqiya.domain.nouns import DatasetVersion, Episode, Noun
+from saqiya.domain.nouns import DatasetVersion, Episode, Noun, Recording
 from saqiya.errors import Corrupt
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, replace_file
@@ -72,6 +73,8 @@ class _Search:
     digests: dict[str, str] = field(default_factory=dict)  # digest -> the first noun that needs it
     versions: list[DatasetVersion] = field(default_factory=list)
     tombstones: set[str] = field(default_factory=set)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)  # digest -> an original's place and size
+    linked: dict[str, str] = field(default_factory=dict)  # digest of a linked original -> an episode that needs it
 
     def lie(self, subject: str, what: str) -> None:
         """Note a lie; text that was damaged is made printable."""
@@ -99,6 +102,7 @@ def verify(
     memory = derived / "verified.json"
     good: _Good = {} if full else _remembered(memory)
     read, erased, good = _check_objects(objects, search, good)
+    _check_linked(search, full=full)
     with disk_errors(derived):
         derived.mkdir(parents=True, exist_ok=True)
     replace_file(memory, msgspec.json.encode(good))
@@ -139,6 +143,28 @@ def _check_rows(connection: sa.Connection, part: Sequence[sa.Row[Any]], search: 
             search.tombstones.add(row.key)
         if isinstance(noun, DatasetVersion):
             search.versions.append(noun)
+        elif isinstance(noun, Recording) and noun.object is None:
+            search.places |= {digest: (place, size) for place, digest, size in noun.files()}
+        elif isinstance(noun, Episode):
+            search.linked |= {one.digest: noun.id for one in noun.media if one.object is None}
+
+
+def _check_linked(search: _Search, *, full: bool) -> None:
+    """Look whether linked originals are what they were: by size, or when `full` by every byte."""
+    for digest, episode in sorted(search.linked.items()):
+        place, size = search.places.get(digest, ("", 0))
+        path = Path(place)
+        if digest in search.tombstones or episode in search.tombstones:
+            continue
+        if not place or not path.is_file():
+            search.lie(place or digest, f"the linked original is gone: the cameras of {episode} lie in it")
+        elif path.stat().st_size != size or (full and _hash(path) != digest):
+            search.lie(place, f"the linked original is not what it was: the cameras of {episode} lie in it")
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_text(value: object) -> bool:
