@@ -258,3 +258,13 @@ def test_no_action_is_observed_and_the_instruction_is_the_task(tmp_path: Path) -
     log = one(tmp_path / "a.hdf5")
     assert set(log.streams) == {"action/executed", "action/actions_abs", "action/base_action", "observation/q"}
     assert log.metadata["task"] == "open the microwave"
+
+
+def test_words_of_the_house_that_mean_something_else_are_kept_aside(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file.attrs.update({"source": "spacemouse", "claimed_by": "me", "start": 3, "faults": "none", "success": True})
+        file["action"] = numbers(STEPS, 7)
+    facts = one(tmp_path / "a.hdf5").metadata
+    assert facts["outcome"] == "success"
+    assert (facts["source_said"], facts["claimed_by_said"], facts["start_said"]) == ("spacemouse", "me", 3)
+    assert not {"source", "claimed_by", "start", "faults"} & set(facts)

@@ -255,7 +255,7 @@ def _take(column: Column, times: _Times, found: _Found) -> None:
     name = found.free(house_name(column.path, picture=picture), column.path)
     found.streams[name] = Stream(stamps[0], values if values.ndim > 1 else values.reshape(-1, 1), *stamps[1:])
     if name == "success" and values.size and set(np.unique(values).tolist()) <= {0, 1}:
-        found.facts |= {"outcome": success_word(int(values.max())), "claimed_by": "the log"}
+        found.facts["outcome"] = success_word(int(values.max()))
 
 
 def _keep_clock(path: str, times: _Times, found: _Found) -> None:

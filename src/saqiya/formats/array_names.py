@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saqiya.domain.streams import JsonValue
+from saqiya.domain.words import AuthorKind, Source
 
 __all__ = ["facts_of", "house_name", "is_picture", "success_word"]
 
@@ -62,6 +63,8 @@ SUCCESS = {"true": "success", "1": "success", "success": "success", "succeeded":
     "false": "failure", "0": "failure", "failure": "failure", "failed": "failure", "fail": "failure",
 }  # fmt: skip
 MOST_FACT_CHARS = 16_384
+_CLOSED: Mapping[str, tuple[str, ...]] = {"source": tuple(Source), "claimed_by": tuple(AuthorKind)}
+_START = {"seed", "factors"}
 WHOLE = ("env_args",)
 """What a writer needs again as it was, however long."""
 
@@ -136,9 +139,16 @@ def facts_of(words: Mapping[str, Any]) -> dict[str, JsonValue]:
     last = {key.rpartition("/")[2]: value for key, value in flat.items()}  # "aspects/success"
     for key in ("outcome", "success", "is_success", "successful"):
         if word := success_word(flat.get(key, last.get(key))):
-            facts |= {"outcome": word, "claimed_by": "the log"}
+            facts["outcome"] = word
             break
-    return facts
+    return {f"{key}_said" if _is_foreign(key, value) else key: value for key, value in facts.items()}
+
+
+def _is_foreign(key: str, value: JsonValue) -> bool:
+    """Say whether a file uses a word of the house for something else: "source": "spacemouse"."""
+    if key in _CLOSED:
+        return value not in _CLOSED[key]
+    return key in {"faults", "skipped"} or (key == "start" and not (isinstance(value, dict) and set(value) <= _START))
 
 
 def _opened(value: Any) -> Any:  # noqa: ANN401 - anything a file may hold

@@ -33,9 +33,10 @@ def episode_of(
     """Return the episode noun of a try: `log` holds what lies in `span`.
 
     Raises:
-        InvalidEpisode: its source or its start is none.
+        InvalidEpisode: its source, its start or who claims its outcome is none.
     """
     facts = log.metadata
+    _word(AuthorKind, facts, "claimed_by", AuthorKind.RULE)  # said now, of this try, not when all are stored
     steps = max((len(s.t_ns) for name, s in log.streams.items() if name.startswith("action")), default=0)
     longest = [len(s.t_ns) for s in log.streams.values()] + [len(one.track) for one in log.videos.values()]
     return Episode(
