@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.formats.lerobot_rows import array_of
 
-__all__ = ["Column", "flags_of", "is_raw", "stage", "staged"]
+__all__ = ["Column", "flags_of", "is_raw", "keep", "stage", "staged"]
 
 _BATCH_N = 64
 _NAMES = ["height", "width", "channels"]
@@ -61,9 +62,9 @@ class Column:
         return cls(dtype, size, None, picture, _NAMES, about, scale)
 
     @property
-    def alike(self) -> tuple[str, tuple[int, ...]]:
-        """What must be the same in every episode."""
-        return self.dtype, self.shape
+    def alike(self) -> tuple[str, tuple[int, ...], bool]:
+        """What must be the same in every episode: type, shape, and whether its pictures are depth maps."""
+        return self.dtype, self.shape, bool(self.about.get("is_depth_map"))
 
 
 def is_raw(name: str, stream: Stream) -> bool:
@@ -127,6 +128,23 @@ def staged(path: Path) -> tuple[Any, dict[str, Any]]:
     with pyarrow.memory_map(str(path)) as source:
         table = pyarrow.ipc.open_file(source).read_all()
     return table.replace_schema_metadata(None), json.loads(table.schema.metadata[b"about"])
+
+
+def keep(path: Path, table: Any, names: Sequence[str]) -> None:  # noqa: ANN401 - pyarrow
+    """Keep columns that the data set has no place for: numbers as they are, pictures joined and with their sizes."""
+    import pyarrow.types as kinds
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[Any]] = {}
+    for name in names:
+        if kinds.is_struct(table.schema.field(name).type):
+            pictures = [row["bytes"] for row in table[name].to_pylist()]
+            tensors[f"{name}/sizes"] = np.array([len(one) for one in pictures], dtype=np.int64)
+            tensors[f"{name}/pictures"] = np.frombuffer(b"".join(pictures), dtype=np.uint8)
+        else:
+            tensors[name] = np.ascontiguousarray(array_of(table[name], table.num_rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
 
 
 def _arrow(column: Column, low: int, high: int) -> Any:  # noqa: ANN401 - pyarrow

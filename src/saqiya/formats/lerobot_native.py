@@ -2,8 +2,9 @@
 
 `episodes.parquet` has a row an episode: its uid, facts as columns for others to join on, and a record in JSON. The
 record says of each stream where its samples and stamps are: in a column, on the frame grid, or in
-`native/<uid>.safetensors`. Cameras that were encoded again keep their packets in `media/`. `weights.parquet` has a
-sample weight a frame.
+`native/<uid>.safetensors`. Cameras that were encoded again keep their packets in `media/`. A feature that not every
+episode has in one shape and type is no feature of LeRobot's: those who have it keep its column in
+`lacking/<uid>.safetensors`, its video files lie in `movies/`. `weights.parquet` has a sample weight a frame.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.lerobot_meta import Entry
 from saqiya.formats.lerobot_pictures import pixels_of
 from saqiya.formats.lerobot_rows import table_rows
-from saqiya.formats.lerobot_video import Movies, grid_ns
+from saqiya.formats.lerobot_video import CLOCK, Movies, grid_ns
 from saqiya.formats.mp4 import mapped
 from saqiya.formats.nal import to_starts
 from saqiya.formats.spool import Spool
+from saqiya.formats.stills import video_of
 
-__all__ = ["FOLDER", "Sidecar", "file_name"]
+__all__ = ["FOLDER", "Sidecar", "aside", "file_name"]
 
 FOLDER = "meta/saqiya"
 _PLAIN_CHARS_N = 120
@@ -46,6 +48,11 @@ def file_name(uid: str) -> str:
     """Return a file's stem for an episode's uid: readable where it can be, and one name whatever the uid."""
     plain = quote(uid, safe="")
     return plain if len(plain) <= _PLAIN_CHARS_N and not plain.startswith(".") else digest_of(uid.encode())[:40]
+
+
+def aside(root: Path, uid: str) -> Path:
+    """Return where an episode's columns are that not every episode of the data set in `root` has."""
+    return root / FOLDER / "lacking" / f"{file_name(uid)}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class Sidecar:
         with _damage(entry.key):
             record = json.loads(text)
             tensors = _Tensors(self.root / FOLDER / "native" / f"{file_name(uid)}.safetensors")
-            back = _Back(self.root, entry, record, tensors, log)
+            back = _Back(self.root, entry, record, tensors, _Tensors(aside(self.root, uid)), log)
             streams = {name: back.stream(about, columns) for name, about in record["streams"]}
             videos = {} if movies is None else {name: back.video(about, movies) for name, about in record["videos"]}
             events = tuple(Event(int(t_ns), str(name), str(detail)) for t_ns, name, detail in record["events"])
@@ -148,6 +155,7 @@ class _Back:
     entry: Entry
     record: Mapping[str, Any]
     tensors: _Tensors
+    lacking: _Tensors
     log: EpisodeLog
 
     def stream(self, about: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> Stream:
@@ -155,8 +163,10 @@ class _Back:
         if dtype.hasobject:
             raise ValueError("a stream of objects is no stream")
         if "column" in about:
+            name = about["column"]
+            column = columns[name] if name in columns or not self.lacking.path.is_file() else self.lacking[name]
             with np.errstate(all="raise"):
-                values = columns[about["column"]].astype(dtype, copy=False).reshape(shape)
+                values = column.astype(dtype, copy=False).reshape(shape)
         elif "tensor" in about:
             values = self.tensors[about["tensor"]]
         else:
@@ -201,7 +211,9 @@ class _Back:
 
     def _column(self, about: Mapping[str, Any]) -> Video:
         """Return the pictures of a column with those that came before and after its rows."""
-        video = self.log.videos[about["video"]]
+        own = about["video"]
+        apart = own not in self.log.videos and self.lacking.path.is_file()
+        video = self._apart(about["feature"]) if apart else self.log.videos[own]
         if "before" not in about and "after" not in about:
             return video
         spool, sizes = Spool(), []
@@ -218,6 +230,13 @@ class _Back:
         key, rank = np.ones(len(size), dtype=np.bool_), np.arange(len(size))
         whole = replace(video.track, t_ns=none, offset=np.cumsum(size) - size, size=size, key=key, rank=rank)
         return Video(whole, spool.data())
+
+    def _apart(self, feature: str) -> Video:
+        """Return the pictures of a column that LeRobot's table lacks."""
+        size = self.lacking[f"{feature}/sizes"]
+        places, none = (np.cumsum(size) - size, size), np.zeros(len(size), dtype=np.int64)
+        data = self.lacking[f"{feature}/pictures"].data
+        return video_of(places, data, none, clock=CLOCK, stamp=Stamp.ASSUMED)[0]
 
     def _track(self, about: Mapping[str, Any]) -> Track:
         size = self.tensors[about["size"]]
@@ -236,7 +255,8 @@ class _Back:
 
     def _part(self, about: Mapping[str, Any], count: int, movies: Movies) -> Video:
         """Return packets that lie in one of LeRobot's own files as they are, wrapped as they came."""
-        movie = movies.open(movies.data.video_file(self.entry, about["feature"]))
+        apart = self.root / FOLDER / "movies" / _inner(f"{about['feature']}/{about.get('file', '')}")
+        movie = movies.open(apart if apart.is_file() else movies.data.video_file(self.entry, about["feature"]))
         first = int(about["first"])
         whole = movie.track
         if first < 0 or first + count > len(whole.t_ns):
@@ -266,3 +286,8 @@ class _Back:
             sizes.append(len(packet))
         size = np.array(sizes, dtype=np.int64)
         return Video(replace(video.track, offset=np.cumsum(size) - size, size=size), spool.data())
+
+
+def _inner(name: str) -> Path:
+    """Return "feature/chunk-000/file-000.mp4" as a path below a folder, whatever the record says."""
+    return Path(*[part for part in Path(name).parts if part not in {"/", "..", "."}])

@@ -17,6 +17,7 @@ from saqiya.domain.ids import digest_of
 from saqiya.domain.media import Track, Video, closed_keys
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode
+from saqiya.formats.lerobot_names import ours
 from saqiya.formats.lerobot_native import FOLDER, file_name
 from saqiya.formats.lerobot_shards import Copied, Piece
 from saqiya.formats.lerobot_tables import TableFile
@@ -24,6 +25,7 @@ from saqiya.formats.lerobot_video import grid_ns
 
 __all__ = ["Record", "Records"]
 
+Around = tuple[list[bytes], list[bytes]]
 _FACTS = ("task", "outcome", "source", "operator", "policy", "embodiment", "site")
 
 
@@ -37,6 +39,8 @@ class Record:
     streams: list[Any] = field(default_factory=list)
     videos: list[Any] = field(default_factory=list)
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    needs: list[str] = field(default_factory=list)
+    """Features whose columns in the table hold what is kept nowhere else."""
     _known: dict[str, str] = field(default_factory=dict)
 
     def stamps(self, t_ns: NDArray[np.int64]) -> str | list[Any]:
@@ -72,23 +76,25 @@ class Record:
         about = self._about(stream.values, stream)
         if column is not None and _same(column[1], stream.values):
             about["column"] = column[0]
+            self.needs.append(column[0])
         else:
             about["tensor"] = self.tensor("values", stream.values)
         self.streams.append([name, about])
 
-    def pictures(self, name: str, stream: Stream, video: str, around: tuple[list[bytes], list[bytes]]) -> None:
+    def pictures(self, name: str, stream: Stream, column: tuple[str, bool], around: Around) -> None:
         """Note a stream of raw pictures that lie as PNG in a column, those before and after the frames `around` it."""
         about = self._about(stream.values, stream)
-        self.streams.append([name, {**about, "video": video, **self._around(around)}])
+        self.streams.append([name, {**about, **self._pictured(column, around)}])
 
-    def column(self, name: str, track: Track, video: str, around: tuple[list[bytes], list[bytes]]) -> None:
-        """Note a camera whose pictures lie in a column."""
-        self.videos.append([name, {**self._camera(track), "where": "column", "video": video, **self._around(around)}])
+    def column(self, name: str, track: Track, column: tuple[str, bool], around: Around) -> None:
+        """Note a camera whose pictures lie in a column: the feature, and whether they are depth maps."""
+        self.videos.append([name, {**self._camera(track), "where": "column", **self._pictured(column, around)}])
 
     def movie(self, name: str, copy: Copied, feature: str, piece: Piece) -> None:
         """Note a camera whose packets lie in one of LeRobot's files."""
         track = copy.video.track
         about = {**self._camera(track), "where": "movie", "feature": feature, "first": piece.first}
+        about["file"] = f"chunk-{piece.chunk:03d}/file-{piece.file:03d}.mp4"
         if not np.array_equal(track.key, closed_keys(track.key, track.rank)):
             about["key"] = self.tensor("key", track.key)
         if copy.units is not None and copy.widths is not None:
@@ -115,8 +121,10 @@ class Record:
             "t_ns": self.stamps(stream.t_ns),
         }
 
-    def _around(self, around: tuple[list[bytes], list[bytes]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _pictured(self, column: tuple[str, bool], around: Around) -> dict[str, Any]:
+        feature, depth = column
+        self.needs.append(feature)
+        found: dict[str, Any] = {"feature": feature, "video": ours(feature, picture=True, depth=depth)}
         for where, pictures in zip(("before", "after"), around, strict=True):
             if pictures:
                 sizes = self.tensor("sizes", np.array([len(one) for one in pictures], dtype=np.int64))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.formats.lerobot_columns import Column, staged
+from saqiya.formats.lerobot_columns import Column, keep, staged
+from saqiya.formats.lerobot_native import aside
 from saqiya.formats.lerobot_rows import array_of
 from saqiya.formats.lerobot_shards import CHUNK_FILES_N, MOVIE_BYTES
 from saqiya.formats.lerobot_stats import Stats, Total, numeric_stats
@@ -114,6 +115,8 @@ def write_data(root: Path, stages: Sequence[Path], features: Mapping[str, Column
                 stats[name] = {key: np.array(value) for key, value in found.items()}
         for name, one in stats.items():
             totals.setdefault(name, Total()).add(one)
+        if lacking := [name for name in about["needs"] if name not in features]:
+            keep(aside(root, about["uid"]), table, lacking)
         listed.add(_listing(about, features, (index, start, own.num_rows, files.at, max(0, listed.at)), stats), 0)
         path.unlink()
         start += own.num_rows

@@ -23,7 +23,8 @@ from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.errors import AlreadyThere, ConfigError, InvalidEpisode, WorkspaceError
 from saqiya.formats.lerobot_columns import Column, flags_of, is_raw, stage
 from saqiya.formats.lerobot_grid import Grid, grid_of, is_signal, latest, rate_of, reference_of
-from saqiya.formats.lerobot_names import ROWS, ours, theirs
+from saqiya.formats.lerobot_names import ROWS, theirs
+from saqiya.formats.lerobot_native import FOLDER
 from saqiya.formats.lerobot_pictures import ENCODER, depths_of, encode, is_deep, png_of, samples_of
 from saqiya.formats.lerobot_record import Record, Records
 from saqiya.formats.lerobot_shards import Piece, Shards, consecutive, copied, starts_anew
@@ -113,9 +114,10 @@ class _Book:
     stages: list[Path] = field(default_factory=list)
     tasks: dict[str, int] = field(default_factory=dict)
     robots: dict[str, int] = field(default_factory=dict)
-    kinds: dict[str, dict[tuple[str, tuple[int, ...]], int]] = field(default_factory=dict)
+    kinds: dict[str, dict[tuple[str, tuple[int, ...], bool], int]] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     shards: dict[str, Shards] = field(default_factory=dict)
+    copied: set[str] = field(default_factory=set)
     told: Told = field(default_factory=Told)
 
     def __post_init__(self) -> None:
@@ -146,6 +148,7 @@ class _Book:
         tasks, task_index = self._tasks(log, grid.t_ns)
         columns = {**page.columns, "task_index": Column.of(task_index)}
         about = {"tasks": tasks, "places": page.places, "stats": page.stats}
+        about |= {"uid": shipped.uid, "needs": page.record.needs}
         stage(self.stages[-1], columns, len(grid.t_ns), about)
 
     def close(self) -> tuple[str, ...]:
@@ -157,8 +160,13 @@ class _Book:
             one.close()
         features = {name: one for name, one in self.columns.items() if self.kinds[name].get(one.alike) == count}
         for name in sorted(set(self.columns) - set(features)):
-            self.told.tell("lacking", name)
-            shutil.rmtree(self.root / "videos" / name, ignore_errors=True)
+            for _ in range(sum(self.kinds[name].values())):
+                self.told.tell("lacking", name)
+            if name in self.copied:  # no feature may name these files, and records do
+                (self.root / FOLDER / "movies").mkdir(exist_ok=True)
+                (self.root / "videos" / name).rename(self.root / FOLDER / "movies" / name)
+            else:
+                shutil.rmtree(self.root / "videos" / name, ignore_errors=True)
         frames = write_data(self.root, self.stages, features, self.fps)
         (self.root / "stage").rmdir()
         write_tasks(self.root, list(self.tasks))
@@ -276,21 +284,17 @@ class _Page:
         height, width = values.shape[1:3]
         channels = values.shape[3] if values.ndim == 4 else 1
         depth = values.dtype == np.uint16
-        about: dict[str, Any] = {"is_depth_map": depth} | (
-            {"depth_unit": stream.unit} if stream.unit in {"mm", "m"} else {}
-        )
-        size = (height, width, channels)
+        size, about = (height, width, channels), _still(stream.unit, depth=depth)
         self.columns[feature] = Column.camera(size, "image", about, lambda k: png_of(values[numbers[k]]))
         some = values[numbers[np.linspace(0, len(numbers) - 1, _SAMPLES_N).astype(int)]]
         pictures = [one.reshape(height, width, channels) for one in some]
         self._note(feature, pictures, 1.0 if depth else 255.0)
-        own = ours(feature, picture=True, depth=depth)
         if around is None:
             self.record.stream(name, stream, None)
             self.book.told.tell("rate", name)
         else:
             outside = [png_of(values[k]) for k in around[0]], [png_of(values[k]) for k in around[1]]
-            self.record.pictures(name, stream, own, outside)
+            self.record.pictures(name, stream, (feature, depth), outside)
         self.book.told.tell("packed", name)
 
     def _run(self, t_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[range, range] | None]:
@@ -319,6 +323,7 @@ class _Page:
             order = (copy.size, track.key, track.rank)
             piece = self._shards(feature).put(copy.shape, copy.pieces(), order, anew=starts_anew(video))
             self.record.movie(name, copy, feature, piece)
+            self.book.copied.add(feature)
             self._place(feature, piece, track.pre + found[0])
             self.book.told.tell("copied", name, found[1] / 1e6)
         else:
@@ -346,10 +351,7 @@ class _Page:
         packets = np.argsort(track.rank)[track.pre :]
         pictures, kind = samples_of(video, _SAMPLES_N)
         depth = is_deep(kind)
-        about: dict[str, Any] = {"is_depth_map": depth} | (
-            {"depth_unit": track.unit} if track.unit in {"mm", "m"} else {}
-        )
-        size = (track.height, track.width, pictures[0].shape[2])
+        size, about = (track.height, track.width, pictures[0].shape[2]), _still(track.unit, depth=depth)
         self.columns[feature] = Column.camera(size, "image", about, lambda k: video.packet(int(packets[numbers[k]])))
         self._note(feature, pictures, 1.0 if depth else 255.0)
         if around is None or track.pre or track.post or not np.array_equal(track.rank, np.arange(len(track.rank))):
@@ -357,7 +359,7 @@ class _Page:
             self.book.told.tell("rate", name)
         else:
             outside = [video.packet(k) for k in around[0]], [video.packet(k) for k in around[1]]
-            self.record.column(name, track, ours(feature, picture=True, depth=depth), outside)
+            self.record.column(name, track, (feature, depth), outside)
 
     def _shards(self, feature: str) -> Shards:
         return self.book.shards.setdefault(feature, Shards(self.book.root, feature, self.grid.fps))
