@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.ids import digest_of
 from saqiya.domain.streams import Stream
 
 __all__ = ["TwinIndex", "group_same", "prints_of", "same_try"]
 
 FEWEST_ROWS_N = 8
 FEWEST_DISTINCT_N = 8
+PIECE_N = 1 << 20  # values that are looked at in one go
 SAMPLES_N = (32, 4096)
 """Rows compared: a few show of most streams that they move; one that rests nearly always is looked at more closely."""
 
@@ -87,20 +88,27 @@ def group_same(prints: Sequence[Sequence[str]]) -> tuple[int, ...]:
 
 def _print(values: NDArray[np.generic]) -> str | None:
     rows = values.shape[0]
-    if rows < FEWEST_ROWS_N or values.dtype.kind not in "fiub":
+    if rows < FEWEST_ROWS_N or values.dtype.kind not in "fiub" or not values[0].size:
         return None
+    if not any(_distinct_n(values, sample) >= FEWEST_DISTINCT_N for sample in SAMPLES_N):
+        return None
+    width = values[0].size
+    hasher = hashlib.sha256(f"float32 {rows} {width}\n".encode())
+    step = max(1, PIECE_N // width)  # pictures as float32 would take four times their own memory
+    for first in range(0, rows, step):
+        hasher.update(_plain(values[first : first + step]).astype("<f4", copy=False).tobytes())
+    return hasher.hexdigest()
+
+
+def _plain(values: NDArray[np.generic]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        flat = np.ascontiguousarray(values.reshape(rows, -1), dtype=np.float32)
-    if not flat.shape[1]:
-        return None
-    flat = np.where(np.isnan(flat), np.float32(np.nan), flat) + np.float32(0.0)  # one NaN, one zero
-    if not any(_distinct_n(flat, sample) >= FEWEST_DISTINCT_N for sample in SAMPLES_N):
-        return None
-    return digest_of(f"float32 {flat.shape[0]} {flat.shape[1]}\n".encode() + flat.astype("<f4", copy=False).tobytes())
+        flat = np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float32)
+    return np.where(np.isnan(flat), np.float32(np.nan), flat) + np.float32(0.0)  # one NaN, one zero
 
 
-def _distinct_n(flat: NDArray[np.float32], sample: int) -> int:
-    """Count the distinct rows among `sample` rows spread evenly over a table."""
-    rows, columns = flat.shape
-    taken = flat if rows <= sample else flat[np.linspace(0, rows - 1, sample).astype(np.int64)]
-    return len(set(taken.view(f"V{4 * columns}").ravel().tolist()))
+def _distinct_n(values: NDArray[np.generic], sample: int) -> int:
+    """Count the distinct rows among `sample` rows spread evenly over a table; of wide rows among fewer."""
+    rows, width = len(values), values[0].size
+    few = min(rows, sample, max(4 * FEWEST_DISTINCT_N, PIECE_N // width))
+    taken = _plain(values if few == rows else values[np.linspace(0, rows - 1, few).astype(np.int64)])
+    return len(set(taken.view(f"V{4 * width}").ravel().tolist()))
