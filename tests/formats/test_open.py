@@ -6,6 +6,7 @@ import pytest
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
+from saqiya.formats.lerobot import LeRobotFormat
 from saqiya.formats.open import Ignored, read_logs
 
 
@@ -84,3 +85,28 @@ def test_links_between_folders_do_not_go_round(tmp_path: Path) -> None:
     write(tmp_path / "in", a__word="good")
     (tmp_path / "in" / "loop").symlink_to(tmp_path)
     assert [path.name for path, _, _ in read_logs([tmp_path], [Words()])] == ["a.word", "loop"]
+
+
+def test_a_link_to_nothing_says_what_to_fetch(tmp_path: Path) -> None:
+    (tmp_path / "run.bin").symlink_to(tmp_path / "annex" / "object")
+    ((_, _, item),) = read_logs([tmp_path], [])
+    assert isinstance(item, Unread)
+    assert (item.reason, "Fetch" in item.remedy) == ("is a link to nothing", True)
+
+
+def test_a_small_json_object_is_notes_and_a_list_is_not(tmp_path: Path) -> None:
+    (tmp_path / "metadata.json").write_text('{"uuid": "x", "success": true}')
+    (tmp_path / "samples.json").write_text("[[0.0, 1.0], [0.1, 2.0]]")
+    notes, samples = (item for _, _, item in read_logs([tmp_path], []))
+    assert isinstance(notes, Ignored)
+    assert isinstance(samples, Unread)
+
+
+@pytest.mark.parametrize("content", ["", '{"fps": ', "[]"])
+def test_a_damaged_data_set_is_told_once(tmp_path: Path, content: str) -> None:
+    for name in ("meta/info.json", "data/chunk-000/file-000.parquet", "videos/front/file-000.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content if name.endswith("json") else "x")
+    ((_, reader, item),) = read_logs([tmp_path], [LeRobotFormat()])
+    assert isinstance(item, Unread)
+    assert (reader, "info.json" in item.reason) == ("lerobot", True)

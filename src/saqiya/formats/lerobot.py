@@ -46,12 +46,13 @@ class LeRobotFormat:
     videos: bool = True
 
     def sniff(self, path: Path) -> bool:
-        """Say whether `path` is a folder whose meta/info.json names a codebase version."""
+        """Say whether `path` is a folder whose meta/info.json names a codebase version, or lies beside data/."""
         info = path / INFO
         if not path.is_dir() or not info.is_file():
             return False
         with info.open("rb") as file:
-            return b'"codebase_version"' in file.read(_HEAD_BYTES)
+            told = b'"codebase_version"' in file.read(_HEAD_BYTES)
+        return told or (path / "data").is_dir()  # a damaged info.json is told once, not each file of the data set
 
     def read(self, path: Path) -> Iterator[EpisodeLog | Unread]:
         """Yield every episode, in the order of its files, after what is wrong with the data set as a whole.

@@ -36,6 +36,8 @@ NO_LOGS = {
 }
 LFS_POINTER = b"version https://git-lfs"
 RERUN = ".rrd"
+NOTES_BYTES = 1 << 16
+"""A JSON object up to here describes logs (metadata.json); one with samples in it is larger."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def _read(path: Path, reader: Format) -> Iterator[tuple[Path, str, EpisodeLog | 
         for item in reader.read(path):
             yield path, reader.name, item
     except InputError as error:
-        yield path, reader.name, Unread(path.name, error.what, error.remedy or "Record or copy the file again.")
+        inside = Path(error.subject).is_relative_to(path) and Path(error.subject) != path if error.subject else False
+        what = f"{Path(error.subject).relative_to(path).as_posix()}: {error.what}" if inside else error.what
+        yield path, reader.name, Unread(path.name, what, error.remedy or "Record or copy the file again.")
     except OSError as error:
         yield (
             path,
@@ -107,17 +111,16 @@ def _read(path: Path, reader: Format) -> Iterator[tuple[Path, str, EpisodeLog | 
 
 
 def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
-    name = path.name.lower()
-    if name.split(".")[0] in DOCUMENTS or name == LISTING:
-        return Ignored("a document")
-    for why, suffixes in NO_LOGS.items():
-        if path.suffix.lower() in suffixes:
-            return Ignored(why)
     try:
         with path.open("rb") as file:
             head = file.read(64)
+        why = _no_log(path, head)
+    except FileNotFoundError:
+        return Unread(path.name, "is a link to nothing", "Fetch what it points to (git annex get, hf download).")
     except OSError as error:
         return Unread(path.name, f"cannot be opened: {error.strerror}", "Check the rights of the file.")
+    if why:
+        return Ignored(why)
     if not head:
         return Unread(path.name, "is empty (0 bytes)", "Copy or record it again.")
     if head.startswith(LFS_POINTER):
@@ -127,3 +130,13 @@ def _unknown(path: Path, formats: Sequence[Format]) -> Unread | Ignored:
     if path.suffix.lower() == RERUN:
         hint = "Rerun recordings are written and not read: take in what this was made from, or an export as mcap."
     return Unread(path.name, "is of no known format", f"Formats here: {known}. {hint}")
+
+
+def _no_log(path: Path, head: bytes) -> str:
+    """Say what a file is that does not claim to be a log, "" for any other."""
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if name.split(".")[0] in DOCUMENTS or name == LISTING:
+        return "a document"
+    if suffix == ".json" and head.lstrip().startswith(b"{") and path.stat().st_size <= NOTES_BYTES:
+        return "notes beside a log"
+    return next((why for why, suffixes in NO_LOGS.items() if suffix in suffixes), "")
