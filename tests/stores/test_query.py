@@ -283,10 +283,11 @@ def test_damaged_files_are_made_anew_and_the_question_is_answered(slips):
 def test_a_query_can_be_interrupted(lab):
     lab.episode(0)
     code = f"""
-        import random, time
+        import random, signal, time
         from pathlib import Path
         from saqiya.stores.query import Questions
         from saqiya.stores.workspace import Workspace
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
         store = Workspace.open(Path({str(lab.store.root)!r}), clock=time.time_ns, entropy=random.Random(0).randbytes)
         with Questions(store) as questions:
             print("ready", flush=True)
@@ -300,7 +301,10 @@ def test_a_query_can_be_interrupted(lab):
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.5)
         child.send_signal(signal.SIGINT)
-        assert child.communicate(timeout=60)[0] == "[{'n': 1}]\n"
+        try:
+            assert child.communicate(timeout=60)[0] == "[{'n': 1}]\n"
+        finally:
+            child.kill()
 
 
 def test_every_documented_relation_says_what_it_is():
