@@ -297,19 +297,3 @@ def test_a_claim_by_nobody_costs_its_try_alone(wheel, logs):
     log(logs / "run.mcap", 2)
     done = wheel.ingest([logs])
     assert (len(done.episodes), len(done.rejections)) == (1, 1)
-
-
-def test_a_file_that_claims_its_success_comes_in_with_the_claim(wheel, logs):
-    with h5py.File(logs / "run.hdf5", "w") as file:
-        file.attrs.update({"success": True, "source": "spacemouse", "start": "home"})
-        file["action"] = np.random.default_rng(0).normal(size=(60, 7))
-    (episode,) = wheel.ingest([logs]).episodes
-    assert episode.extra["source_said"] == "spacemouse"
-    assert counts(wheel)["outcome_claim"] == 1
-
-
-def test_a_claim_by_nobody_costs_its_try_alone(wheel, logs):
-    log(logs / "odd.mcap", 1, outcome="success", claimed_by="the log")
-    log(logs / "run.mcap", 2)
-    done = wheel.ingest([logs])
-    assert (len(done.episodes), len(done.rejections)) == (1, 1)

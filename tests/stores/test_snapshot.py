@@ -74,6 +74,14 @@ def test_an_audit_an_alias_and_an_erasure_that_come_later_are_in_the_episodes_ro
     assert rows(lab.store, "findings")[0]["what"] == "a gap"
 
 
+def test_one_erased_try_of_a_long_log_is_erased_in_its_row_and_the_others_are_not(lab):
+    episode, other = lab.episode(0), lab.episode(1)
+    assert not rows(lab.store)[episode.id]["erased"]
+    lab.put(episode.id, Tombstone(id=lab.id("tombstone"), digest=episode.streams, reason="asked to"))
+    found = rows(lab.store)
+    assert (found[episode.id]["erased"], found[other.id]["erased"]) == (True, False)
+
+
 def cut(lab, key, episodes, older=None):
     spans = tuple(CutSpan(i, i + 1, "idle") for i in range(len(episodes)))
     made = Cut(

@@ -174,6 +174,8 @@ def erase(
         emit(made)
         return
     say(f"{len(made.episodes)} episodes, {len(made.objects)} objects, {made.freed_bytes / 2**20:.1f} MiB erased.")
+    if made.replaced:
+        say(f"{len(made.replaced)} objects hold other tries too; they were replaced, with these tries blank in them.")
     rows("Made from them", ("kind", "ids"), [(kind, ", ".join(ids)) for kind, ids in made.touched.items()])
     for place in made.originals:
         say(f"  an original outside the workspace was not touched: {place}")

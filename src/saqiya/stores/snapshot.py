@@ -344,10 +344,10 @@ class _Refresh:
                 one.aliases += 1
         for row in self._referring(known, [Cut], nouns.c.id):  # a cut is large, and its id says enough
             known[row.episode].cuts.append(row.id)
-        erased = self._erased({one.noun.streams for one in known.values()})
+        erased = self._erased({one.noun.streams for one in known.values()} | set(known))
         self._look_up(known.values())
         for one in known.values():
-            one.erased = one.noun.streams in erased
+            one.erased = not erased.isdisjoint((one.noun.id, one.noun.streams))
             alive = [cut for cut in one.cuts if cut not in self._replaced()] if one.cuts else []
             one.superseded = bool(one.cuts) and not alive
             one.cuts = alive or one.cuts
@@ -383,8 +383,9 @@ class _Refresh:
         names = [one.kind for one in kinds]
         yield from self._connection.execute(query.where(refs.c.target.in_(list(known)), _unindexed_kind.in_(names)))
 
-    def _erased(self, digests: Iterable[str]) -> set[str]:
-        query = sa.select(nouns.c.key).where(nouns.c.kind == Tombstone.kind, nouns.c.key.in_(sorted(digests)))
+    def _erased(self, keys: Iterable[str]) -> set[str]:
+        """Return those digests and ids of episodes that have a tombstone: a try of a long log has none but its own."""
+        query = sa.select(nouns.c.key).where(nouns.c.kind == Tombstone.kind, nouns.c.key.in_(sorted(keys)))
         return set(self._connection.execute(query).scalars())
 
     def _replaced(self) -> set[str]:
