@@ -1,5 +1,6 @@
 """SQL answers about the catalog and its signals; it reads nothing else, changes nothing, and says what was misspelt."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -294,15 +295,20 @@ def test_a_query_can_be_interrupted(lab):
             try:
                 questions.table("SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range < b.range")
             except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
                 print(questions.table("SELECT count(*) AS n FROM episodes").to_pylist())
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ready\n"
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.5)
-        child.send_signal(signal.SIGINT)
         try:
-            assert child.communicate(timeout=60)[0] == "[{'n': 1}]\n"
+            for _ in range(20):  # as a person does: a signal that comes while a library is in C code may be lost
+                child.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(3)
+                    break
+            assert child.communicate(timeout=5)[0] == "[{'n': 1}]\n"
         finally:
             child.kill()
 

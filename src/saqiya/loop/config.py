@@ -188,7 +188,7 @@ def read_config(path: Path) -> Config:
     """
     if not has_wheel(path):
         raise ConfigError(
-            "this workspace is for data alone, and has no site and no trainer",
+            "this workspace has no saqiya.toml: it is for data alone, without site and trainer",
             subject=str(path.parent),
             remedy=f"For a wheel: saqiya init {path.parent} --site SITE --trainer TRAINER.",
         )

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -25,6 +26,7 @@ from saqiya.stores.syntax import Call, Node, Syntax, near, needed_episodes, plai
 from saqiya.stores.workspace import Workspace
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 __all__ = ["MEMORY_BYTES", "Questions", "subset_named"]
@@ -33,6 +35,7 @@ T = TypeVar("T")
 MEMORY_BYTES: Final = 2 << 30
 """What DuckDB may hold; beyond it spills to disk, under derived/."""
 _BATCH: Final = 100_000
+_LISTEN_S: Final = 0.1
 
 
 def _quiet(_name: str, _read: int, _of: int) -> None:
@@ -109,7 +112,7 @@ class Questions:
         shutil.rmtree(self._spill, ignore_errors=True)
 
     @contextmanager
-    def batches(self, sql: str) -> Iterator[pa.RecordBatchReader]:
+    def batches(self, sql: str) -> Iterator[_Answers]:
         """Answer one SELECT as a stream of Arrow batches; memory does not grow with the answer.
 
         Raises:
@@ -121,7 +124,8 @@ class Questions:
         self.notes = []
         try:
             with self._errors(sql):
-                yield self._connection.sql(self._prepared(sql, ())).to_arrow_reader(_BATCH)
+                prepared = self._prepared(sql, ())
+                yield _Answers(self._connection, lambda: self._connection.sql(prepared).to_arrow_reader(_BATCH))
         finally:
             self._drop()
 
@@ -380,3 +384,31 @@ def _text(text: str) -> str:
 
 def _name(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
+
+
+class _Answers:
+    """Batches of an answer. DuckDB works in a thread of its own: in this one it would not hear an interruption."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, ask: Callable[[], pa.RecordBatchReader]) -> None:
+        self._connection = connection
+        self._pool = ThreadPoolExecutor(1)
+        self._reader = self._wait(ask)
+        self.schema = self._reader.schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                yield self._wait(self._reader.read_next_batch)
+            except StopIteration:
+                return
+
+    def _wait(self, work: Callable[[], T]) -> T:
+        asked = self._pool.submit(work)
+        try:
+            while not wait([asked], _LISTEN_S).done:
+                continue
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            wait([asked])
+            raise
+        return asked.result()
