@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.harness import Figure, Measured, at_least, at_most, shown
 from benchmarks.peers import ask, start
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.flywheel import Flywheel
 from saqiya.record.recorder import Recorder, Signal
 from saqiya.record.recover import recover

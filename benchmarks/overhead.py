@@ -23,7 +23,7 @@ from benchmarks.harness import Figure, Measured, at_most, shown
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Episode, Policy, Recording, Source
 from saqiya.domain.streams import EpisodeLog
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.ingest import stage as ingest
 from saqiya.ingest.prints import prints_of
 from saqiya.loop import draws

@@ -194,7 +194,7 @@ def _inline(path: Path) -> Iterator[Record]:
 
 def _lost_s(path: Path, wait_s: float, *, both: bool) -> float:
     """Record for `wait_s`, kill -9, recover where need be, and return the seconds that are missing at the end."""
-    from saqiya.formats.mcap import McapFormat
+    from saqiya.formats.mcap.log import McapFormat
 
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_record_for_ever, args=(theirs, path))

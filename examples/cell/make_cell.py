@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.media import Track, Video
 from saqiya.domain.streams import EpisodeLog, Event, Stream
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 
 BEGIN_NS = 1_780_000_000_000_000_000
 LENGTH_S, HEIGHT, WIDTH, FPS, GOP = 4.0, 48, 64, 30, 15

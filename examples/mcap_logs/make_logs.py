@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from saqiya.domain.streams import EpisodeLog, Event, Stream
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 
 RATE_HZ = 50.0
 SLIP = {("v12", "wood"): 0.2, ("v12", "steel"): 0.6, ("v14", "wood"): 0.1, ("v14", "steel"): 0.45}

@@ -14,7 +14,7 @@ import pytest
 
 from saqiya.domain.nouns import Audit, Episode, OutcomeClaim, Recording
 from saqiya.domain.streams import EpisodeLog, Stream
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.flywheel import Flywheel
 from saqiya.stores.sweep import sweep
 

@@ -70,7 +70,7 @@ def test_next_can_be_pasted(tmp_path: Path) -> None:
 
 
 def test_data_alone_is_looked_at_and_mixed_and_is_no_wheel(tmp_path: Path) -> None:
-    from saqiya.formats.mcap import McapFormat
+    from saqiya.formats.mcap.log import McapFormat
     from saqiya.testing import make_episode
 
     assert saqiya("init", "lab", "--data", at=tmp_path).returncode == 0

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Shipped, Unread
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, Stamp, Stream
-from saqiya.formats.annexb import wrap_of
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.lerobot_write import LeRobotWriter
-from saqiya.formats.mp4 import open_mp4
+from saqiya.formats.lerobot.read import LeRobotFormat
+from saqiya.formats.lerobot.write import LeRobotWriter
+from saqiya.formats.pictures.annexb import wrap_of
+from saqiya.formats.pictures.mp4 import open_mp4
 
 NS = 1_000_000_000
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
-from saqiya.formats.hdf5 import Hdf5Format
+from saqiya.formats.hdf5.read import Hdf5Format
 
 
 def write(path: Path, demos: dict[str, dict[str, np.ndarray]], **attributes: str) -> Path:
@@ -168,7 +168,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         file["data/demo_1"].create_dataset("obs/packed", data=np.zeros((40, 9)), chunks=(7, 9), compression="gzip")
         file["mask/train"] = ["demo_1"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saqiya.formats.far.LIMIT_S", 2)
+        patch.setattr("saqiya.formats.far.call.LIMIT_S", 2)
         yield path
 
 
@@ -188,7 +188,7 @@ def test_damage_anywhere_is_an_error_of_ours(whole: Path, data: st.DataObject) -
 def test_a_text_that_the_library_would_read_for_ever_costs_only_the_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saqiya.formats.far.LIMIT_S", 2)
+    monkeypatch.setattr("saqiya.formats.far.call.LIMIT_S", 2)
     path = write(tmp_path / "a.hdf5", {"demo_1": arrays()}, env="Lift")
     data = bytearray(path.read_bytes())
     size_at = data.index(b"GCOL") + 24

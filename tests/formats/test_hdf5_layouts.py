@@ -8,7 +8,7 @@ import pytest
 
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
-from saqiya.formats.hdf5 import Hdf5Format
+from saqiya.formats.hdf5.read import Hdf5Format
 from saqiya.testing import make_video
 
 STEPS = 9
@@ -87,7 +87,7 @@ def test_pictures_filled_up_with_zeros_become_packets(tmp_path: Path, how: dict[
 
 
 def test_large_rows_are_mapped_and_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saqiya.formats.hdf5_columns.MAPPED_BYTES", 1000)
+    monkeypatch.setattr("saqiya.formats.hdf5.columns.MAPPED_BYTES", 1000)
     for number, how in enumerate(
         ({}, {"chunks": (1, 24, 32, 3)}, {"chunks": (4, 24, 32, 3)}, {"chunks": (4, 12, 9, 1)})
     ):

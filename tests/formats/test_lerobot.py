@@ -20,9 +20,9 @@ from saqiya.domain.contracts import Unread
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.mp4 import open_mp4
+from saqiya.formats.lerobot.read import LeRobotFormat
 from saqiya.formats.open import read_logs
+from saqiya.formats.pictures.mp4 import open_mp4
 from saqiya.testing import check_format
 
 TOP = "observation.images.top"

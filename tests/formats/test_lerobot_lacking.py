@@ -14,8 +14,8 @@ import pytest
 from saqiya.domain.contracts import Unread
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Stamp, Stream
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.stills import video_of
+from saqiya.formats.lerobot.read import LeRobotFormat
+from saqiya.formats.pictures.stills import video_of
 
 Change = Callable[[EpisodeLog, Tools, Path], EpisodeLog]
 

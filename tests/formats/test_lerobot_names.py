@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saqiya.formats.lerobot_names import ROWS, fields_of, ours, theirs
+from saqiya.formats.lerobot.names import ROWS, fields_of, ours, theirs
 
 words = st.text("abcdez_0", min_size=1, max_size=6)
 features = st.lists(words, min_size=1, max_size=4).map(".".join).filter(lambda name: name not in ROWS)

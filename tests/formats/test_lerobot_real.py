@@ -10,7 +10,7 @@ import pytest
 
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
-from saqiya.formats.lerobot import LeRobotFormat
+from saqiya.formats.lerobot.read import LeRobotFormat
 
 DATA = Path(os.environ.get("SAQIYA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 GROOT = DATA / "gr00t-gr1-picknplace" / "demo_data" / "robot_sim.PickNPlace"

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from saqiya.domain.contracts import Shipped, Unread
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.errors import AlreadyThere, ConfigError, InvalidEpisode, UnreadableLog
-from saqiya.formats import lerobot_shards, lerobot_tables
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.lerobot_write import LeRobotWriter
+from saqiya.formats.lerobot import shards as lerobot_shards
+from saqiya.formats.lerobot import tables as lerobot_tables
+from saqiya.formats.lerobot.read import LeRobotFormat
+from saqiya.formats.lerobot.write import LeRobotWriter
 from saqiya.testing import make_episode
 
 

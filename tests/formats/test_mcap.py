@@ -16,7 +16,7 @@ from mcap.writer import CompressionType, Writer
 
 from saqiya.domain.streams import EpisodeLog, Event, Stamp, Stream
 from saqiya.errors import AlreadyThere, InvalidEpisode, UnreadableLog
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 
 FORMAT = McapFormat()
 
@@ -312,5 +312,5 @@ def test_file_with_nothing_decodable_is_unreadable(tmp_path):
 
 
 def test_importing_the_format_loads_no_mcap_library():
-    code = "import sys, saqiya.formats.mcap; sys.exit('mcap' in sys.modules or 'google.protobuf' in sys.modules)"
+    code = "import sys, saqiya.formats.mcap.log; sys.exit('mcap' in sys.modules or 'google.protobuf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

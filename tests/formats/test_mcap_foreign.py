@@ -13,7 +13,7 @@ from tests.formats.bags import STEP, T0, Maker, packets, still
 
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 
 FORMAT = McapFormat()
 FIELD = descriptor_pb2.FieldDescriptorProto

@@ -16,8 +16,8 @@ from mcap.records import Channel
 from mcap.writer import CompressionType, Writer
 
 from saqiya.domain.streams import EpisodeLog, Event, Stream
-from saqiya.formats.mcap import McapFormat
-from saqiya.formats.mcap_scan import Contents, Damaged, runs, split
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.mcap.scan import Contents, Damaged, runs, split
 
 
 def message(channel, width, number):

@@ -12,9 +12,9 @@ from mcap.reader import make_reader
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
-from saqiya.formats import mcap_video
-from saqiya.formats.annexb import obstacle, wrap_of
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap import video as mcap_video
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.pictures.annexb import obstacle, wrap_of
 from saqiya.record.recover import recover
 from saqiya.testing import make_episode, make_video
 
@@ -96,7 +96,7 @@ def test_raw_pictures_are_raw_images(tmp_path: Path, dtype: str, shape: tuple[in
 
 
 def test_pictures_of_before_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from saqiya.formats import mcap_rows
+    from saqiya.formats.mcap import rows as mcap_rows
 
     pictures = np.arange(5 * 18 * 20, dtype=np.uint8).reshape(5, 18, 20)
     with monkeypatch.context() as then:

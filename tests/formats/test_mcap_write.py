@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from saqiya.domain.contracts import Shipped
 from saqiya.domain.streams import EpisodeLog
-from saqiya.formats.mcap import McapFormat
-from saqiya.formats.mcap_write import McapWriter
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.mcap.write import McapWriter
 from saqiya.formats.shipping import file_name
 from saqiya.testing import make_episode, make_video
 from saqiya.testing.formats import _check_equal

@@ -5,9 +5,9 @@ import pytest
 from tests.formats.bags import LATE, STEP, T0, Maker, packets, robot, still, write1, write2
 
 from saqiya.domain.streams import Stamp
-from saqiya.formats.mcap import McapFormat
-from saqiya.formats.rosbag1 import Rosbag1Format
-from saqiya.formats.rosbag2 import Rosbag2Format
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.ros.rosbag1 import Rosbag1Format
+from saqiya.formats.ros.rosbag2 import Rosbag2Format
 
 KINDS = {
     "bag": (1, lambda path, make, items: write1(path / "x.bag", make, items)),

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from saqiya.formats.messages_ros import RosDecoder
-from saqiya.formats.messages_types import Undecodable, from_msg
+from saqiya.formats.messages.ros import RosDecoder
+from saqiya.formats.messages.types import Undecodable, from_msg
 
 NUMBERS = {
     "bool": "?", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",

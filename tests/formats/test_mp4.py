@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from saqiya.domain.media import Track, Video
 from saqiya.domain.streams import Stamp
 from saqiya.errors import InvalidEpisode, UnreadableLog
-from saqiya.formats.mp4 import Mp4, open_mp4
-from saqiya.formats.mp4_write import Mp4Writer, Shape
-from saqiya.formats.nal import begins_anew, setup_of, to_lengths, to_starts
+from saqiya.formats.pictures.mp4 import Mp4, open_mp4
+from saqiya.formats.pictures.mp4_write import Mp4Writer, Shape
+from saqiya.formats.pictures.nal import begins_anew, setup_of, to_lengths, to_starts
 
 OPEN = {"g": "12", "x264-params": "open-gop=1:scenecut=0:keyint=12:bframes=2"}
 PLAIN = {"g": "10", "bf": "0"}
@@ -266,7 +266,7 @@ def test_a_set_up_made_from_the_first_packet_plays_the_same(
 
 def parameter_sets(track: Track) -> list[bytes]:
     """The parameter sets in a set-up box, found by the reference library's own bitstream filter."""
-    from saqiya.formats.annexb import wrap_of
+    from saqiya.formats.pictures.annexb import wrap_of
 
     wrap = wrap_of(Video(replace(track, offset=track.offset * 0, size=track.size * 0), b""))
     assert wrap is not None

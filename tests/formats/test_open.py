@@ -6,7 +6,7 @@ import pytest
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
-from saqiya.formats.lerobot import LeRobotFormat
+from saqiya.formats.lerobot.read import LeRobotFormat
 from saqiya.formats.open import Ignored, read_logs
 
 

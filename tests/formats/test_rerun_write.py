@@ -17,8 +17,8 @@ from saqiya.domain.contracts import Shipped
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, Stamp, Stream
 from saqiya.errors import AlreadyThere, InvalidEpisode, UsageError
-from saqiya.formats.annexb import Wrap
-from saqiya.formats.rerun_write import RerunWriter, write_recording
+from saqiya.formats.pictures.annexb import Wrap
+from saqiya.formats.rerun.write import RerunWriter, write_recording
 from saqiya.testing import make_episode, make_video
 
 EPOCH_NS = 1_700_000_000_000_000_000
@@ -203,7 +203,7 @@ def test_what_is_rounded_is_said(tmp_path: Path) -> None:
 
 
 def test_a_long_camera_is_cut_into_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from saqiya.formats import rerun_chunks
+    from saqiya.formats.rerun import chunks as rerun_chunks
 
     monkeypatch.setattr(rerun_chunks, "_BATCH_BYTES", 500)
     video = make_video(pictures=100)
@@ -218,7 +218,7 @@ def _quiet(what: str, done: int, of: int) -> None:
 
 def test_what_rerun_would_only_warn_of_fails_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rerun remembers one type for a component name for as long as the process runs, and drops all else."""
-    from saqiya.formats import rerun_chunks
+    from saqiya.formats.rerun import chunks as rerun_chunks
 
     log = EpisodeLog("k", {"x": Stream(np.arange(3), np.zeros((3, 100)))})
     for name, value in (("good", "word"), ("bad", {"no": "word"})):

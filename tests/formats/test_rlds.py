@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
-from saqiya.formats.rlds import RldsFormat
-from saqiya.formats.tfrecord import _message, masked
+from saqiya.formats.rlds.read import RldsFormat
+from saqiya.formats.rlds.tfrecord import _message, masked
 from saqiya.testing import check_format, make_video
 
 pytest.importorskip("google_crc32c")

@@ -11,8 +11,8 @@ from saqiya.domain.contracts import Shipped, Unread
 from saqiya.domain.media import Track, Video
 from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.errors import AlreadyThere, InvalidEpisode, UnreadableLog, UsageError
-from saqiya.formats.hdf5 import Hdf5Format
-from saqiya.formats.robomimic_write import RobomimicWriter
+from saqiya.formats.hdf5.read import Hdf5Format
+from saqiya.formats.hdf5.robomimic_write import RobomimicWriter
 from saqiya.testing import check_format, make_episode, make_video
 
 

@@ -13,7 +13,7 @@ from tests.formats.bags import STEP, T0, Maker, long, packets, robot, write1
 
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
-from saqiya.formats.rosbag1 import Rosbag1Format
+from saqiya.formats.ros.rosbag1 import Rosbag1Format
 from saqiya.testing import check_format
 
 FORMAT = Rosbag1Format()

@@ -15,9 +15,9 @@ from tests.formats.bags import STEP, T0, Maker, robot, write2
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
 from saqiya.formats import bounded
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.formats.open import read_logs
-from saqiya.formats.rosbag2 import Rosbag2Format
+from saqiya.formats.ros.rosbag2 import Rosbag2Format
 from saqiya.testing import check_format
 
 FORMAT = Rosbag2Format()

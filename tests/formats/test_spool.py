@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saqiya.formats import bounded, messages
+from saqiya.formats import bounded
 from saqiya.formats.bounded import Allowance, Spoiled, unpack
-from saqiya.formats.messages_ros import RosDecoder
-from saqiya.formats.messages_types import from_msg
-from saqiya.formats.spool import Spool
+from saqiya.formats.messages import log as messages
+from saqiya.formats.messages.ros import RosDecoder
+from saqiya.formats.messages.types import from_msg
+from saqiya.formats.pictures.spool import Spool
 
 
 @settings(deadline=None)
@@ -39,7 +40,7 @@ def test_many_bytes_lie_in_a_file():
 
 
 def test_a_days_maps_do_not_fill_memory(monkeypatch):
-    monkeypatch.setattr("saqiya.formats.messages_meaning.MOST_IN_MEMORY_BYTES", 1 << 20)
+    monkeypatch.setattr("saqiya.formats.messages.meaning.MOST_IN_MEMORY_BYTES", 1 << 20)
     decoder = RosDecoder(from_msg("a/msg/Map", "int32 id\nint8[] cells\n", ros1=True), ros1=True)
     log = messages.Log("ros1", None)
     topic = log.topic("/map", "a/Map", decoder)

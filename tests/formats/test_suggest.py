@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import UnreadableLog
-from saqiya.formats.mapping import FILE_NAME, TableMapping, read_mapping
-from saqiya.formats.suggest import suggest
-from saqiya.formats.suggest_columns import outcome_of
-from saqiya.formats.table import TableFolder
+from saqiya.formats.tables.mapping import FILE_NAME, TableMapping, read_mapping
+from saqiya.formats.tables.suggest import suggest
+from saqiya.formats.tables.suggest_columns import outcome_of
+from saqiya.formats.tables.table import TableFolder
 
 RNG = np.random.default_rng(0)
 EPOCH_NS = 1_700_000_000_123_456_789

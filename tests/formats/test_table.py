@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import InvalidMapping, UnreadableLog
-from saqiya.formats.table import TableFormat
+from saqiya.formats.tables.table import TableFormat
 
 MAPPING = r"""
 [episode]
@@ -203,7 +203,7 @@ def test_a_wrong_mapping_is_named_with_its_line(tmp_path: Path, case: str) -> No
 
 
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from saqiya.formats import cells_binary
+    from saqiya.formats.tables import cells_binary
 
     monkeypatch.setattr(cells_binary, "find_spec", lambda name: None)
     (tmp_path / "try_1.parquet").write_bytes(b"PAR1")

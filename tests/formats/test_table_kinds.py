@@ -13,9 +13,9 @@ from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog
 from saqiya.errors import InvalidMapping, UnreadableLog
 from saqiya.formats import bounded
-from saqiya.formats.mapping import FILE_NAME
-from saqiya.formats.table import TableFolder
-from saqiya.formats.units import factor, known_units
+from saqiya.formats.tables.mapping import FILE_NAME
+from saqiya.formats.tables.table import TableFolder
+from saqiya.formats.tables.units import factor, known_units
 from saqiya.ingest.prints import prints_of
 
 
@@ -375,7 +375,7 @@ def test_damage_gives_a_try_or_an_unread_one(good: dict[str, bytes], suffix: str
 @given(st.text(max_size=400))
 @settings(max_examples=150, deadline=None)
 def test_any_text_is_a_mapping_or_an_invalid_one(text: str) -> None:
-    from saqiya.formats.mapping import parse_mapping
+    from saqiya.formats.tables.mapping import parse_mapping
 
     try:
         parse_mapping("[streams.a]\nfile='x'\ntime=0\n" + text, Path("m.toml"))

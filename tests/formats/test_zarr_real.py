@@ -10,9 +10,9 @@ import pytest
 
 from saqiya.domain.contracts import Shipped
 from saqiya.domain.streams import EpisodeLog
-from saqiya.formats.hdf5 import Hdf5Format
-from saqiya.formats.robomimic_write import RobomimicWriter
-from saqiya.formats.zarr_store import ZarrFormat
+from saqiya.formats.hdf5.read import Hdf5Format
+from saqiya.formats.hdf5.robomimic_write import RobomimicWriter
+from saqiya.formats.zarr.read import ZarrFormat
 
 DATA = Path(os.environ.get("SAQIYA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PUSHT = DATA / "pusht-human-zarr" / "pusht_human_150.zarr"

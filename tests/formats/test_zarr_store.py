@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.errors import UnreadableLog
-from saqiya.formats.zarr_store import ZarrFormat
+from saqiya.formats.zarr.read import ZarrFormat
 from saqiya.ingest.faults import check_faults
 from saqiya.testing import check_format
 

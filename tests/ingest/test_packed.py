@@ -6,8 +6,8 @@ import pytest
 from saqiya.domain.nouns import Episode, MediaInfo
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.errors import Corrupt, Erased
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.lerobot.read import LeRobotFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.ingest.cut_rules import rules_from
 from saqiya.loop.flywheel import Flywheel
 from saqiya.stores.query import Questions

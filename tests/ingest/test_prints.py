@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saqiya.domain.streams import EpisodeLog, Stream
-from saqiya.formats.hdf5 import Hdf5Format
-from saqiya.formats.mcap import McapFormat
-from saqiya.formats.table import TableFormat
+from saqiya.formats.hdf5.read import Hdf5Format
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.tables.table import TableFormat
 from saqiya.ingest.prints import TwinIndex, group_same, prints_of, same_try
 
 

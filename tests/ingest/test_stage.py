@@ -9,7 +9,7 @@ import pytest
 from saqiya.domain.nouns import Alias, Episode, Policy, Recording, Rejection
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.errors import GuardRefusal
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.ingest.cut_rules import rules_from
 from saqiya.loop.flywheel import Flywheel
 from saqiya.testing import make_episode, make_video

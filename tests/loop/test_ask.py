@@ -8,7 +8,7 @@ import pytest
 
 from saqiya.domain.nouns import DatasetEntry, DatasetVersion, Episode, Role
 from saqiya.errors import AlreadyThere, UnknownId, UsageError
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.ask import ask, ask_to_file, resolve, save_subset
 from saqiya.loop.data import Data
 from saqiya.loop.diff import diff

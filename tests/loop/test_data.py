@@ -13,7 +13,7 @@ from saqiya.cli.show import Live
 from saqiya.domain.nouns import Cut, Episode
 from saqiya.domain.streams import Event, Stream
 from saqiya.errors import ConfigError, UsageError
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.ingest.cut_rules import rules_from
 from saqiya.loop.config import has_wheel
 from saqiya.loop.standing import holdings

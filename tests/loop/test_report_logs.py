@@ -7,7 +7,7 @@ import pytest
 
 from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.errors import InvalidMapping, UnknownPlugin, UsageError
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.report_logs import LogsReport, report_logs
 
 NOW_NS = 1_780_000_000_000_000_000

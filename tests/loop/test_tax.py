@@ -5,7 +5,7 @@ import random
 import pytest
 
 from saqiya.domain.nouns import DatasetEntry, DatasetVersion, Episode, Export, Role
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.data import Data
 from saqiya.loop.tax import exporting, tax
 from saqiya.stores.ledger import Delivered, Ledger

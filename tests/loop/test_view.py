@@ -10,7 +10,7 @@ import pytest
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.errors import AlreadyThere, UsageError
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.view import MOMENT, view
 from saqiya.testing import make_episode, make_video
 

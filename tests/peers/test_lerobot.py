@@ -23,9 +23,9 @@ import pytest
 from saqiya.domain.contracts import Shipped, Unread
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Stream
-from saqiya.formats.lerobot import LeRobotFormat
-from saqiya.formats.lerobot_write import LeRobotWriter
-from saqiya.formats.mp4 import open_mp4
+from saqiya.formats.lerobot.read import LeRobotFormat
+from saqiya.formats.lerobot.write import LeRobotWriter
+from saqiya.formats.pictures.mp4 import open_mp4
 
 PYTHON = os.environ.get("SAQIYA_PEERS_PYTHON", "")
 PEER = Path(__file__).with_name("lerobot_peer.py")

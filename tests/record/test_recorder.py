@@ -15,7 +15,7 @@ import pytest
 
 from saqiya.domain.streams import Stamp
 from saqiya.errors import AlreadyThere, InvalidEpisode, RecorderFault, UsageError, WorkspaceError
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.record.recorder import Recorder, Signal
 from saqiya.record.recover import recover
 

@@ -11,9 +11,9 @@ from mcap.writer import CompressionType, Writer
 
 from saqiya.domain.streams import Stream
 from saqiya.errors import AlreadyThere, UnreadableLog, UsageError
-from saqiya.formats.mcap import McapFormat, begin_log, stream_channel
-from saqiya.formats.mcap_container import ContainerWriter, pack_rows
-from saqiya.formats.mcap_rows import layout_of
+from saqiya.formats.mcap.container import ContainerWriter, pack_rows
+from saqiya.formats.mcap.log import McapFormat, begin_log, stream_channel
+from saqiya.formats.mcap.rows import layout_of
 from saqiya.record.recover import recover
 
 CHUNKS, ROWS = 6, 10

@@ -10,7 +10,7 @@ import pytest
 from saqiya.domain.contracts import Unread
 from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.errors import UnreadableLog
-from saqiya.formats.mcap import McapFormat
+from saqiya.formats.mcap.log import McapFormat
 from saqiya.testing import check_format
 
 

@@ -74,7 +74,7 @@ def test_a_file_that_is_no_weights_is_unreadable(wheel):
 
 def test_an_episode_without_executed_actions_is_named(wheel, tmp_path):
     from saqiya.domain.streams import EpisodeLog, Stream
-    from saqiya.formats.mcap import McapFormat
+    from saqiya.formats.mcap.log import McapFormat
 
     t_ns = np.arange(20, dtype=np.int64)
     streams = {"observation/hand": Stream(t_ns, np.random.default_rng(0).normal(size=(20, 5)))}

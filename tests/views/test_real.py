@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from saqiya.domain.streams import EpisodeLog
-from saqiya.formats.lerobot import LeRobotFormat
+from saqiya.formats.lerobot.read import LeRobotFormat
 from saqiya.views.frames import Clip, Decoder
 from saqiya.views.reader import Reader
 from saqiya.views.source import source_of

@@ -36,7 +36,7 @@ def ingest(
 ) -> None:
     """Take in logs of any known format; what cannot be used becomes a rejection that says why (exit code 1)."""
     if suggest:
-        from saqiya.formats.suggest import suggest as draft
+        from saqiya.formats.tables.suggest import suggest as draft
 
         for path in paths:
             sys.stdout.write(draft(path))

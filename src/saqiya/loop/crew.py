@@ -123,7 +123,7 @@ class _Hand:
     """One process's site, and the policies it has loaded so far."""
 
     def __init__(self, site: str) -> None:
-        from saqiya.formats.mcap import McapFormat
+        from saqiya.formats.mcap.log import McapFormat
 
         self.site: Site = plugins.load("saqiya.sites", site)()
         self._format = McapFormat()

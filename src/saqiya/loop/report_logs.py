@@ -15,7 +15,7 @@ from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stamp
 from saqiya.errors import InvalidEpisode, UnknownPlugin, UsageError
 from saqiya.formats.open import Ignored, read_logs
-from saqiya.formats.table import TableFormat
+from saqiya.formats.tables.table import TableFormat
 from saqiya.ingest.columns import ColumnGuess, outcome_of
 from saqiya.ingest.join import Match, TryName, join
 from saqiya.ingest.prints import group_same, prints_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.errors import UsageError
-from saqiya.formats.mcap import McapFormat
-from saqiya.formats.mcap_write import unplayable
-from saqiya.formats.rerun_write import write_recording
+from saqiya.formats.mcap.log import McapFormat
+from saqiya.formats.mcap.write import unplayable
+from saqiya.formats.rerun.write import write_recording
 
 __all__ = ["MOMENT", "Viewed", "view"]
 

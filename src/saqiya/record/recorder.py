@@ -26,8 +26,8 @@ import numpy as np
 
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import AlreadyThere, RecorderFault, UsageError, WorkspaceError
-from saqiya.formats.mcap import event_payload, facts
-from saqiya.formats.mcap_rows import layout_of
+from saqiya.formats.mcap.log import event_payload, facts
+from saqiya.formats.mcap.rows import layout_of
 from saqiya.record.ring import EVENT, Cell, Inlet, Signal, ring_bytes, ring_lanes
 
 __all__ = ["Recorded", "Recorder", "Signal"]

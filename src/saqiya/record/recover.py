@@ -11,10 +11,10 @@ import numpy as np
 
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import UnreadableLog, UsageError
-from saqiya.formats.mcap import facts, new_file
+from saqiya.formats.mcap.log import facts, new_file
 
 if TYPE_CHECKING:
-    from saqiya.formats.mcap_container import ContainerWriter
+    from saqiya.formats.mcap.container import ContainerWriter
 
 __all__ = ["Recovered", "recover"]
 
@@ -52,7 +52,7 @@ def recover(path: Path, out: Path | None = None) -> Recovered:
         StorageFull: no room for `out`.
     """
     out = out or path.with_name(f"{path.stem}.recovered.mcap")
-    from saqiya.formats.mcap_container import ContainerWriter
+    from saqiya.formats.mcap.container import ContainerWriter
 
     with _source(path) as source, new_file(out, fsync=True) as stream:
         salvage = _Salvage(ContainerWriter(stream))
@@ -100,7 +100,7 @@ class _Salvage:
         """Take over all that is whole in a file of `size` bytes."""
         from mcap.opcode import Opcode
 
-        from saqiya.formats.mcap_scan import Cut, Damaged, walk
+        from saqiya.formats.mcap.scan import Cut, Damaged, walk
 
         in_data = True
         try:
@@ -133,7 +133,7 @@ class _Salvage:
     def _take(self, opcode: int, body: bytes) -> None:
         from mcap.opcode import Opcode
 
-        from saqiya.formats.mcap_scan import chunk_data, read_record, split
+        from saqiya.formats.mcap.scan import chunk_data, read_record, split
 
         match opcode:
             case Opcode.CHUNK:
@@ -158,7 +158,7 @@ class _Salvage:
     def _take_messages(self, records: list[tuple[int, bytes]]) -> None:
         from mcap.opcode import Opcode
 
-        from saqiya.formats.mcap_container import Block, repack
+        from saqiya.formats.mcap.container import Block, repack
 
         bodies: dict[int, list[bytes]] = defaultdict(list)
         for opcode, body in records:
@@ -180,7 +180,7 @@ class _Salvage:
     def _declare(self, opcode: int, body: bytes) -> None:
         from mcap.opcode import Opcode
 
-        from saqiya.formats.mcap_scan import read_record
+        from saqiya.formats.mcap.scan import read_record
 
         record: Any = read_record(opcode, body) if opcode in {Opcode.SCHEMA, Opcode.CHANNEL} else None
         if opcode == Opcode.SCHEMA and record.id not in self._schemas:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from saqiya.domain.streams import Stamp, Stream
-from saqiya.formats.mcap import begin_log, event_channel, event_payload, stream_channel
-from saqiya.formats.mcap_container import Block, ContainerWriter, pack_payloads, pack_rows
-from saqiya.formats.mcap_rows import RowLayout, layout_of
+from saqiya.formats.mcap.container import Block, ContainerWriter, pack_payloads, pack_rows
+from saqiya.formats.mcap.log import begin_log, event_channel, event_payload, stream_channel
+from saqiya.formats.mcap.rows import RowLayout, layout_of
 from saqiya.record.ring import EVENT, Cell, Outlet, Signal, ring_bytes, ring_lanes
 
 __all__ = ["LogWriter", "main"]

@@ -1,0 +1,1 @@
+"""What formats of named arrays share: clocks, names, claims, tries."""

@@ -1,0 +1,1 @@
+"""HDF5: robosuite, robomimic, ALOHA and one-try files in, robomimic out."""

@@ -1,0 +1,1 @@
+"""What messages mean: decoded topics become streams, cameras and events."""

@@ -1,0 +1,1 @@
+"""Encoded pictures: packets, containers, single images."""

@@ -1,0 +1,1 @@
+"""RLDS: TFRecords without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Tables of numbers through a declared mapping, and drafts of one."""

@@ -1,0 +1,1 @@
+"""Zarr stores, v2 and v3."""
