@@ -14,7 +14,7 @@ from saqiya import plugins
 from saqiya.detect.conformal import conformal_threshold, success_horizon
 from saqiya.detect.distance import Distance
 from saqiya.detect.quality import Estimate, QualityReport, ScoredEpisode, fuse, quality_report
-from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy, Site
+from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy, Seen, Site
 from saqiya.domain.nouns import PolicySpec, Source
 from saqiya.domain.streams import Stream
 from saqiya.loop.rollout import Try, run_try
@@ -94,8 +94,8 @@ def judged(tries: Sequence[Try], training: Sequence[Try], seed: int) -> dict[str
     thresholds: dict[str, float | None] = {}
     horizon_s = success_horizon([_length_s(tries[index]) for index in held])
     for name in DETECTORS:
-        fitted = plugins.load("saqiya.detectors", name)().fit([one.log.streams for one in training])
-        views[name] = [_view(one, *fitted.score(one.log.streams)) for one in tries]
+        fitted = plugins.load("saqiya.detectors", name)().fit([Seen.of(one.log.streams) for one in training])
+        views[name] = [_view(one, *fitted.score(Seen.of(one.log.streams))) for one in tries]
         peaks = [views[name][index].peak(horizon_s) for index in held]
         thresholds[name] = conformal_threshold(peaks, budget=BUDGET / len(DETECTORS))
     reports = {
@@ -135,11 +135,11 @@ def seconds_to_score() -> float:
         path = np.cumsum(rng.normal(size=(100, 14)), axis=0)
         return {"observation/state": Stream(t_ns, path), "action/executed": Stream(t_ns, rng.normal(size=(100, 4)))}
 
-    fitted = Distance().fit([wander(SEED + index) for index in range(30)])
+    fitted = Distance().fit([Seen.of(wander(SEED + index)) for index in range(30)])
     tries = [wander(SEED + 100 + index) for index in range(200)]
     began = time.perf_counter()
     for one in tries:
-        fitted.score(one)
+        fitted.score(Seen.of(one))
     return time.perf_counter() - began
 
 

@@ -9,6 +9,7 @@
     ├── InputError             what came in cannot be used: nothing of it was kept as if it were good
     │   ├── UnreadableLog      a log file is corrupt, empty, truncated or of a foreign format
     │   ├── InvalidEpisode     streams break a rule (stamps not increasing, NaN where none may be)
+    │   ├── TooLittle          there is not enough to learn from or to calibrate on
     │   ├── InvalidMapping     a table mapping or a trials table does not fit the files
     │   └── PolicyUnreadable   a policy file does not load, or would run code when loaded
     ├── WorkspaceError         the workspace cannot be used as asked
@@ -44,6 +45,7 @@ __all__ = [
     "SaqiyaError",
     "SiteFault",
     "StorageFull",
+    "TooLittle",
     "UnknownId",
     "UnknownPlugin",
     "UnreadableLog",
@@ -102,6 +104,10 @@ class UnreadableLog(InputError):
 
 class InvalidEpisode(InputError):
     """Raised when the streams of an episode break a rule that later stages rely on."""
+
+
+class TooLittle(InputError):
+    """Raised when there are too few tries to learn from; whatever asked goes on without that part and says so."""
 
 
 class InvalidMapping(InputError):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from saqiya.detect.disagreement import Disagreement
+from saqiya.domain.contracts import Seen
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode
 
 
 def logged(values):
     stamps = np.arange(len(values), dtype=np.int64) * 10
-    return {"policy/uncertainty": Stream(stamps, np.array(values, dtype=np.float64)[:, None])}
+    return Seen({"policy/uncertainty": Stream(stamps, np.array(values, dtype=np.float64)[:, None])})
 
 
 def test_the_score_is_the_running_mean_of_the_logged_uncertainty():
@@ -27,4 +28,4 @@ def test_a_score_never_looks_ahead():
 
 def test_an_episode_without_uncertainty_says_what_to_use_instead():
     with pytest.raises(InvalidEpisode, match="distance"):
-        Disagreement().fit([]).score({})
+        Disagreement().fit([]).score(Seen({}))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from saqiya.detect.distance import Distance
+from saqiya.domain.contracts import Seen
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, UsageError
 
@@ -13,10 +14,7 @@ def episode(seed, n=60, shift=0.0, touch=0.0):
     t_ns = np.arange(n + 1, dtype=np.int64) * 50_000_000
     path = np.cumsum(rng.normal(0.01, 0.02, size=(n + 1, 3)), axis=0) + shift
     state = np.concatenate([path, np.full((n + 1, 1), touch)], axis=1)
-    return {
-        "observation/state": Stream(t_ns, state),
-        "action/executed": Stream(t_ns[:-1], np.diff(path, axis=0)),
-    }
+    return Seen({"observation/state": Stream(t_ns, state), "action/executed": Stream(t_ns[:-1], np.diff(path, axis=0))})
 
 
 TRAINING = [episode(seed) for seed in range(30)]
@@ -29,14 +27,14 @@ def test_what_training_did_not_show_scores_higher():
 
 def test_there_is_one_score_for_each_action():
     stamps, scores = Distance().fit(TRAINING).score(episode(99))
-    assert stamps.tolist() == episode(99)["action/executed"].t_ns.tolist()
+    assert stamps.tolist() == episode(99).streams["action/executed"].t_ns.tolist()
     assert len(scores) == 60
 
 
 def test_a_score_never_looks_ahead():
     fitted, whole = Distance().fit(TRAINING), episode(99, shift=0.5)
-    begun = {name: Stream(s.t_ns[:21].copy(), s.values[:21].copy()) for name, s in whole.items()}
-    assert np.array_equal(fitted.score(begun)[1], fitted.score(whole)[1][:21])
+    begun = {name: Stream(s.t_ns[:21].copy(), s.values[:21].copy()) for name, s in whole.streams.items()}
+    assert np.array_equal(fitted.score(Seen(begun))[1], fitted.score(whole)[1][:21])
 
 
 def test_a_jitter_in_a_constant_channel_is_not_news():
@@ -52,7 +50,7 @@ def test_fitting_twice_gives_the_same_scores():
 
 def test_a_stream_that_training_had_is_missed_by_name():
     with pytest.raises(InvalidEpisode, match="observation/state"):
-        Distance().fit(TRAINING).score({"action/executed": episode(0)["action/executed"]})
+        Distance().fit(TRAINING).score(Seen({"action/executed": episode(0).streams["action/executed"]}))
 
 
 def test_nothing_to_compare_with_is_refused():
@@ -61,5 +59,5 @@ def test_nothing_to_compare_with_is_refused():
 
 
 def test_work_without_actions_is_possible():
-    only = [{"observation/state": one["observation/state"]} for one in TRAINING]
+    only = [Seen({"observation/state": one.streams["observation/state"]}) for one in TRAINING]
     assert len(Distance().fit(only).score(only[0])[0]) == 61

@@ -1,12 +1,11 @@
 """The detector checker fails on detectors that break the contract, and says how."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from saqiya.domain.contracts import FittedDetector
-from saqiya.domain.streams import Stream
+from saqiya.domain.contracts import FittedDetector, Seen
 from saqiya.testing import check_detector
 
 Score = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -21,11 +20,11 @@ class Speed:
     def __init__(self, change: Score) -> None:
         self.change = change
 
-    def fit(self, training: Sequence[Mapping[str, Stream]]) -> FittedDetector:
+    def fit(self, normal: Sequence[Seen], failed: Sequence[Seen] = ()) -> FittedDetector:
         return self
 
-    def score(self, streams: Mapping[str, Stream]) -> tuple[np.ndarray, np.ndarray]:
-        stream = streams["observation/state"]
+    def score(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        stream = seen.streams["observation/state"]
         return self.change(stream.t_ns, np.abs(stream.values).max(axis=1))
 
 

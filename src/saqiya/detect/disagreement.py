@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.detect.smoothing import smooth
-from saqiya.domain.contracts import FittedDetector, Vector
-from saqiya.domain.streams import Stream
+from saqiya.detect.smoothing import Smoother, smooth
+from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.errors import InvalidEpisode
 
 __all__ = ["UNCERTAINTY", "Disagreement"]
@@ -19,30 +19,59 @@ UNCERTAINTY = "policy/uncertainty"
 
 
 class Disagreement:
-    """Ensemble disagreement as the rollout logged it, smoothed (Lakshminarayanan et al. 2017; needs no fitting)."""
+    """Disagreement as the rollout logged it, smoothed: of an ensemble's members, or of passes with dropout.
+
+    Ensembles: Lakshminarayanan et al. 2017; dropout: Gal and Ghahramani 2016. It needs no fitting.
+    """
 
     name = "disagreement"
     version = "1"
 
-    def fit(self, training: Sequence[Mapping[str, Stream]]) -> FittedDetector:  # noqa: ARG002 - the policy was fitted
-        """Return the detector: what is normal lies in the ensemble's weights and is calibrated on successes."""
+    def fit(self, normal: Sequence[Seen], failed: Sequence[Seen] = ()) -> FittedDetector:  # noqa: ARG002 - the policy was fitted
+        """Return the detector: what is normal lies in the policy's weights and is calibrated on successes."""
+        return _Logged()
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> FittedDetector:  # noqa: ARG002 - there are none
+        """Return the detector."""
         return _Logged()
 
 
 @dataclass(frozen=True)
 class _Logged:
-    def score(self, streams: Mapping[str, Stream]) -> tuple[NDArray[np.int64], Vector]:
+    def score(self, seen: Seen) -> tuple[NDArray[np.int64], Vector]:
         """Return stamps (t,) and smoothed disagreement (t,).
 
         Raises:
-            InvalidEpisode: the episode logs no uncertainty: a policy without an ensemble acted, or an operator.
+            InvalidEpisode: the episode logs no uncertainty: a policy without samples acted, or an operator.
         """
-        stream = streams.get(UNCERTAINTY)
+        stream = seen.streams.get(UNCERTAINTY)
         if stream is None or not stream.t_ns.size:
             raise InvalidEpisode(
-                f"has no stream {UNCERTAINTY}", remedy="Use the detector 'distance' for a policy without an ensemble."
+                f"has no stream {UNCERTAINTY}", remedy="Use the detector 'distance' for a policy without samples."
             )
         values = stream.values.reshape(len(stream.t_ns), -1).astype(np.float64).mean(axis=1)
         if not np.all(np.isfinite(values)):
             raise InvalidEpisode(f"stream {UNCERTAINTY} holds a value that is not finite")
         return stream.t_ns, smooth(values)
+
+    def watch(self) -> Watch:
+        """Begin a try."""
+        return _Watch()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return nothing: nothing was learned."""
+        return {}
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self._smoother = Smoother()
+
+    def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:  # noqa: ARG002 - it reads one stream
+        """Return the smoothed disagreement, None where the policy gave none."""
+        values = row.get(UNCERTAINTY)
+        if values is None:
+            return None
+        if not np.isfinite(values).all():
+            raise InvalidEpisode(f"stream {UNCERTAINTY} holds a value that is not finite")
+        return self._smoother.add(float(values.mean()))

@@ -6,7 +6,7 @@ import numpy as np
 
 from saqiya.domain.contracts import Vector
 
-__all__ = ["WINDOW_N", "smooth"]
+__all__ = ["WINDOW_N", "Smoother", "smooth"]
 
 WINDOW_N = 5
 
@@ -21,3 +21,19 @@ def smooth(scores: Vector) -> Vector:
     begin = np.maximum(end - WINDOW_N, 0)
     mean: Vector = (total[end] - total[begin]) / (end - begin)
     return mean
+
+
+class Smoother:
+    """`smooth` as it happens."""
+
+    def __init__(self) -> None:
+        """Begin a try."""
+        self._total, self._before = 0.0, [0.0]
+
+    def add(self, score: float) -> float:
+        """Return the mean of this score and up to `WINDOW_N - 1` before it."""
+        self._total += score  # one running sum, as in `smooth`: the same additions give the same bits
+        self._before.append(self._total)
+        if len(self._before) > WINDOW_N + 1:
+            self._before.pop(0)
+        return (self._total - self._before[0]) / (len(self._before) - 1)

@@ -9,7 +9,7 @@ from saqiya import plugins
 from saqiya.detect.conformal import alarm_spans, conformal_threshold, success_horizon
 from saqiya.detect.incidents import AlarmDraft, incident
 from saqiya.detect.quality import ScoredEpisode, fuse, quality_report
-from saqiya.domain.contracts import Detector, FittedDetector
+from saqiya.domain.contracts import Detector, FittedDetector, Seen
 from saqiya.domain.ids import digest_of
 from saqiya.domain.nouns import (
     Alarm,
@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     """
     episodes = [store.catalog.get(one, Episode) for one in deployment.episodes]
     outcomes = outcomes_of(store, episodes)
-    taught = [store.streams(one) for one in training]
+    taught = [Seen.of(store.streams(one), one.events) for one in training]
     fitted = {name: _detector(name) for name in detectors}
     views = _score(store, episodes, outcomes, {name: one.fit(taught) for name, one in fitted.items()})
     successes = [view for view in views if view.outcome is Outcome.SUCCESS]
@@ -126,7 +126,7 @@ def _score(
         outcome = outcomes[episode.id]
         scores = {}
         for name, detector in fitted.items():
-            t_ns, values = detector.score(streams)
+            t_ns, values = detector.score(Seen.of(streams, episode.events))
             scores[name] = ScoredEpisode(
                 success=outcome is Outcome.SUCCESS,
                 length_s=(episode.end_ns - episode.start_ns) / 1e9,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from saqiya.domain.ids import PolicyId
 from saqiya.domain.nouns import Episode, PolicySpec, Source
-from saqiya.domain.streams import EpisodeLog, JsonValue, Start, Stream
+from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
 
 __all__ = [
+    "OUTCOME_EVENTS",
     "Action",
     "DatasetWriter",
     "Demonstrable",
@@ -23,14 +24,18 @@ __all__ = [
     "Format",
     "Lesson",
     "Observation",
+    "Online",
     "Operator",
     "Progress",
+    "Reloadable",
     "Renderable",
     "Restorable",
     "Roll",
     "Rolled",
     "Roller",
+    "Row",
     "RunnablePolicy",
+    "Seen",
     "Shipped",
     "Site",
     "SiteSpec",
@@ -41,6 +46,7 @@ __all__ = [
     "Trainer",
     "Unread",
     "Vector",
+    "Watch",
     "Writable",
 ]
 
@@ -297,21 +303,91 @@ class Trainer(Protocol):
         """
 
 
-class FittedDetector(Protocol):
-    """A detector that knows what the policy was trained on."""
+Row = Mapping[str, Vector]
+"""One instant of a try: float64 vectors by the names their streams have in the log ("observation/state")."""
 
-    def score(self, streams: Mapping[str, Stream]) -> tuple[NDArray[np.int64], Vector]:
-        """Return stamps int64 (t,) and scores float64 (t,), higher is worse; a score never looks ahead."""
+
+@dataclass(frozen=True)
+class Seen:
+    """What a detector may look at: a try's streams and events, and never what it came to.
+
+    Attributes:
+        streams: by name, at their own rates.
+        events: in time order, without those that only state the outcome.
+    """
+
+    streams: Mapping[str, Stream]
+    events: tuple[Event, ...] = ()
+
+    @classmethod
+    def of(cls, streams: Mapping[str, Stream], events: Sequence[Event] = ()) -> Seen:
+        """Leave out the events that state the outcome."""
+        return cls(streams, tuple(event for event in events if event.name not in OUTCOME_EVENTS))
+
+
+OUTCOME_EVENTS = frozenset({"success", "failure"})
+
+
+class FittedDetector(Protocol):
+    """A detector that knows what is normal."""
+
+    def score(self, seen: Seen) -> tuple[NDArray[np.int64], Vector]:
+        """Return stamps int64 (t,) and scores float64 (t,), higher is worse; a score never looks ahead.
+
+        Raises:
+            InvalidEpisode: the try lacks what the detector reads.
+        """
+
+
+class Watch(Protocol):
+    """A detector at work on one try as it happens."""
+
+    def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:
+        """Take in one instant and return its score, None while there is none.
+
+        `row` holds what arrived since the last call, the action about to be executed included; `events` the names of
+        what happened. Where all streams of a log share their stamps, calls at those stamps give what `score` gives.
+        """
+
+
+@runtime_checkable
+class Online(Protocol):
+    """A fitted detector that can run on the robot: watched step by step, and carried there as plain arrays."""
+
+    def watch(self) -> Watch:
+        """Begin a try."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what it learned; the detector's `load` makes it again."""
 
 
 class Detector(Protocol):
-    """A runtime failure signal. Entry-point group `saqiya.detectors`; the object is used without arguments."""
+    """A runtime failure signal. Entry-point group `saqiya.detectors`; the object is used without arguments.
+
+    One that is `Reloadable` too, and whose fitted form is `Online`, can run in `saqiya.Monitor`.
+    """
 
     name: str
     version: str
 
-    def fit(self, training: Sequence[Mapping[str, Stream]]) -> FittedDetector:
-        """Learn what is normal from the streams of the policy's training episodes."""
+    def fit(self, normal: Sequence[Seen], failed: Sequence[Seen] = ()) -> FittedDetector:
+        """Learn what is normal.
+
+        Args:
+            normal: tries as they should be: the policy's training episodes, and successes set aside for this.
+            failed: failed tries set aside for this; most detectors ignore them.
+
+        Raises:
+            TooLittle: there is not enough to learn from; the detector then takes no part.
+        """
+
+
+@runtime_checkable
+class Reloadable(Protocol):
+    """A detector that can be made again from the arrays of its fitted form."""
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> FittedDetector:
+        """Make the fitted form again, bit for bit."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ __all__ = [
     "DatasetVersion",
     "Decision",
     "Deployment",
+    "Dismissal",
     "Episode",
     "Evaluation",
     "EvaluationPlan",
@@ -73,6 +74,7 @@ __all__ = [
     "GateDecision",
     "Lineage",
     "MediaInfo",
+    "ModeName",
     "Noun",
     "Novelty",
     "Outcome",
@@ -102,6 +104,7 @@ class Calibration(Noun):
 
     `threshold` is None when there were too few successes for the budget: an infinite threshold, said aloud.
     `report` keeps the detector's quality on the episodes that calibration did not see, beside the stopwatch.
+    `monitor` holds the fitted detectors, their bands and the threshold as plain arrays, for the one that is fused.
     """
 
     kind: ClassVar[str] = "calibration"
@@ -114,11 +117,12 @@ class Calibration(Noun):
     episodes: tuple[EpisodeId, ...]
     horizon_s: float
     report: dict[str, JsonValue] = field(default_factory=dict)
+    monitor: Digest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm(Noun):
-    """A detector's score passed its threshold in a span of an episode."""
+    """The fused score passed its threshold in a span of an episode; `detector` drove it, `reason` says how far."""
 
     kind: ClassVar[str] = "alarm"
     episode: EpisodeId
@@ -126,6 +130,8 @@ class Alarm(Noun):
     start_ns: int
     end_ns: int
     score: float
+    detector: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +171,14 @@ class Novelty(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureMode(Noun):
-    """A named group of failures with its medoid and its place in the queue; every factor of the priority is shown."""
+    """A named group of failures with its medoid and its place in the queue; every factor of the priority is shown.
+
+    Attributes:
+        label: a word of the vocabulary, or "unknown-<n>" for a cluster that waits for a person's name.
+        named_by: "rule", "person", "learned" (from names that people gave), or "" while it waits for a name.
+        previous: the same mode as it stood in the turn before, when it was known then.
+        vocabulary: version of the words.
+    """
 
     kind: ClassVar[str] = "failure_mode"
     label: str
@@ -175,6 +188,29 @@ class FailureMode(Noun):
     medoid: FailureId
     priority: float
     factors: dict[str, float]
+    named_by: str = "rule"
+    previous: FailureModeId | None = None
+    vocabulary: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModeName(Noun):
+    """A person's name for a mode, in this turn and later ones; two modes with one name are one."""
+
+    kind: ClassVar[str] = "mode_name"
+    mode: FailureModeId
+    label: str
+    author: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dismissal(Noun):
+    """A person's word that a failure is none, or not worth fixing, and why."""
+
+    kind: ClassVar[str] = "dismissal"
+    failure: FailureId
+    author: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

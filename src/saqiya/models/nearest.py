@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import Stream
-from saqiya.models.rows import common_names, side_by_side, widths
+from saqiya.models.rows import common_names, names_array, names_of, side_by_side, widths
 from saqiya.models.scaling import Scale, robust_scale
 
-__all__ = ["Neighbours", "neighbours_of"]
+__all__ = ["Neighbours", "neighbours_of", "read_neighbours"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Neighbours:
     """Scaled rows of training episodes in a search tree.
 
     Attributes:
-        names: the streams side by side in a row.
+        names: the streams side by side in a row; `widths` their columns.
         scale: how rows are scaled before they are compared.
         rows: float64 (n, D), scaled.
         episode: int64 (n,), which training episode a row comes from.
@@ -30,6 +30,7 @@ class Neighbours:
     """
 
     names: tuple[str, ...]
+    widths: tuple[int, ...]
     scale: Scale
     rows: Vector
     episode: NDArray[np.int64]
@@ -45,6 +46,22 @@ class Neighbours:
         found, _ = self.tree.query(self.scale.apply(rows), k=range(1, min(k, len(self.rows)) + 1))
         mean: Vector = found.mean(axis=1)
         return stamps, mean
+
+    def distance(self, row: Vector, *, k: int) -> float:
+        """Return the mean distance of one row, float64 (D,), to the `k` nearest training rows."""
+        found, _ = self.tree.query(self.scale.apply(row), k=range(1, min(k, len(self.rows)) + 1))
+        return float(found.mean())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what makes it again with `read_neighbours`."""
+        return {
+            "names": names_array(self.names),
+            "widths": np.array(self.widths, dtype=np.int64),
+            "centre": self.scale.centre,
+            "spread": self.scale.spread,
+            "rows": self.rows,
+            "episode": self.episode,
+        }
 
     def spacing(self) -> float:
         """Return the median distance from a training row to the nearest row of *another* training episode.
@@ -79,7 +96,18 @@ def neighbours_of(training: Sequence[Mapping[str, Stream]], *, action: bool) -> 
     names = common_names(training, action=action)
     parts = [side_by_side(streams, names)[1] for streams in training]
     rows = np.concatenate(parts)
-    scale = robust_scale(rows, widths(training[0], names))
+    wide = widths(training[0], names)
+    scale = robust_scale(rows, wide)
     scaled = scale.apply(rows)
     episode = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return Neighbours(names, scale, scaled, episode, cKDTree(scaled))
+    return Neighbours(names, wide, scale, scaled, episode, cKDTree(scaled))
+
+
+def read_neighbours(arrays: Mapping[str, NDArray[Any]]) -> Neighbours:
+    """Make the neighbours again from `Neighbours.arrays`."""
+    from scipy.spatial import cKDTree
+
+    wide = tuple(int(width) for width in arrays["widths"])
+    scale = Scale(arrays["centre"], arrays["spread"])
+    rows = np.ascontiguousarray(arrays["rows"])
+    return Neighbours(names_of(arrays["names"]), wide, scale, rows, arrays["episode"], cKDTree(rows))

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.contracts import Vector
+from saqiya.domain.contracts import Row, Vector
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, UsageError
 
-__all__ = ["EXECUTED", "OBSERVATION", "common_names", "side_by_side", "widths"]
+__all__ = [
+    "EXECUTED",
+    "OBSERVATION",
+    "Latest",
+    "common_names",
+    "names_array",
+    "names_of",
+    "side_by_side",
+    "widths",
+]
 
 OBSERVATION = "observation/"
 EXECUTED = "action/executed"
@@ -67,3 +77,43 @@ def side_by_side(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[N
             raise InvalidEpisode(f"stream {name} holds a value that is not finite", remedy="Reject or repair the log.")
         columns.append(values)
     return stamps, np.concatenate(columns, axis=1)
+
+
+def names_array(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Return names as an array that a tensor file can hold: UTF-8, a line feed between two names."""
+    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+
+
+def names_of(array: NDArray[Any]) -> tuple[str, ...]:
+    """Return the names again."""
+    text = array.astype(np.uint8).tobytes().decode()
+    return tuple(text.split("\n")) if text else ()
+
+
+class Latest:
+    """`side_by_side` as it happens: a row of latest values whenever the last stream brings one."""
+
+    def __init__(self, names: Sequence[str], widths: Sequence[int]) -> None:
+        """Begin a try in which nothing is known yet."""
+        self._names, self._known = tuple(names), 0
+        ends = np.cumsum(widths).tolist()
+        self._place = {name: slice(end - width, end) for name, width, end in zip(names, widths, ends, strict=True)}
+        self._row = np.full(ends[-1] if ends else 0, np.nan)
+
+    def take(self, row: Row) -> Vector | None:
+        """Return the row of this instant, float64 (D,), valid until the next call; None while something is unknown.
+
+        Raises:
+            InvalidEpisode: a value is not finite or has another width.
+        """
+        for name in self._names:
+            value = row.get(name)
+            if value is None:
+                continue
+            place = self._place[name]
+            if value.size != place.stop - place.start or not np.isfinite(value).all():
+                raise InvalidEpisode(f"stream {name} is not {place.stop - place.start} finite numbers")
+            if np.isnan(self._row[place.start]):
+                self._known += 1
+            self._row[place] = value.reshape(-1)
+        return self._row if self._known == len(self._names) and self._names[-1] in row else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from saqiya.domain.contracts import Detector
-from saqiya.domain.streams import Stream
+from saqiya.domain.contracts import Detector, FittedDetector, Online, Reloadable, Seen, Vector
+from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.testing.demand import demand
 from saqiya.testing.episodes import make_episode
 
@@ -19,14 +20,17 @@ _STEPS = 40
 def check_detector(detector: Detector) -> None:
     """Check that a detector keeps the contract, on made-up episodes (`make_episode`).
 
+    One that is `Online` and `Reloadable` is checked as such too: watched step by step, and made again from its arrays.
+
     Raises:
         AssertionError: a sentence of what the contract demands.
     """
     demand(detector.name and detector.version, "A detector must have a name and a version.")
-    training = [make_episode(seed=seed).streams for seed in range(8)]
-    fitted = detector.fit(training)
-    streams = make_episode(seed=100, strange_from=_STEPS // 2).streams
-    stamps, scores = fitted.score(streams)
+    normal = [_seen(make_episode(seed=seed)) for seed in range(40)]
+    failed = [_seen(make_episode(seed=seed, success=False, strange_from=_STEPS // 2)) for seed in range(40, 80)]
+    fitted = detector.fit(normal, failed)
+    strange = _seen(make_episode(seed=100, success=False, strange_from=_STEPS // 2))
+    stamps, scores = fitted.score(strange)
     demand(stamps.dtype == np.int64 and stamps.ndim == 1, "score must return stamps as int64 (t,).")
     demand(
         scores.dtype == np.float64 and scores.shape == stamps.shape,
@@ -36,25 +40,69 @@ def check_detector(detector: Detector) -> None:
     demand(np.isfinite(scores).all(), "Scores must be finite.")
     for fraction in (0.25, 0.5, 0.8):
         cut_ns = int(stamps[int(fraction * len(stamps))])
-        early_stamps, early = fitted.score(_until(streams, cut_ns))
+        early_stamps, early = fitted.score(_until(strange, cut_ns))
         known = int(np.searchsorted(stamps, cut_ns, side="right"))
         demand(
             np.array_equal(early_stamps, stamps[:known]) and np.allclose(early, scores[:known], rtol=1e-9, atol=1e-12),
             "A score must never look ahead: the scores of the first part of a try must not depend on the rest.",
         )
-    again = detector.fit(training).score(streams)
-    demand(np.array_equal(again[1], scores), "Equal training and streams must give equal scores.")
-    usual = max(float(fitted.score(make_episode(seed=seed).streams)[1].max()) for seed in range(100, 104))
+    again = detector.fit(normal, failed).score(strange)
+    demand(np.array_equal(again[1], scores), "Equal tries and streams must give equal scores.")
+    usual = max(float(fitted.score(_seen(make_episode(seed=seed)))[1].max()) for seed in range(100, 104))
     demand(
         float(scores.max()) > usual,
-        "Higher must be worse: a try that leaves all training behind must score above usual ones.",
+        "Higher must be worse: a try that leaves all normal ones behind must score above usual ones.",
+    )
+    if isinstance(fitted, Online) and isinstance(detector, Reloadable):
+        _check_online(detector.load(fitted.arrays()), strange, stamps, scores)
+
+
+def _check_online(reloaded: FittedDetector, seen: Seen, stamps: NDArray[np.int64], scores: Vector) -> None:
+    demand(
+        np.array_equal(reloaded.score(seen)[1], scores),
+        "A detector that is made again from its arrays must give the same scores.",
+    )
+    demand(isinstance(reloaded, Online), "A detector that is made again from its arrays must be Online too.")
+    if not isinstance(reloaded, Online):
+        return
+    watch, found = reloaded.watch(), {}
+    for t_ns, row, events in _rows(seen):
+        score = watch.see(t_ns, row, events)
+        if score is not None:
+            found[t_ns] = score
+    demand(
+        list(found) == stamps.tolist() and np.allclose(list(found.values()), scores, rtol=1e-6, atol=1e-9),
+        "A watched try must give the scores that its log gives.",
     )
 
 
-def _until(streams: Mapping[str, Stream], cut_ns: int) -> dict[str, Stream]:
-    """Return what was known at `cut_ns`: every row stamped up to and including it."""
+def _seen(log: EpisodeLog) -> Seen:
+    """Return what a detector may look at, on one clock and at one rate: a step is what a watch is shown at once."""
+    steps = log.streams["action/executed"].t_ns
+    streams = {}
+    for name, stream in log.streams.items():
+        kept = np.isin(stream.t_ns, steps)
+        streams[name] = Stream(stream.t_ns[kept], stream.values[kept], stream.clock, stream.stamp)
+    return Seen.of(streams, [event for event in log.events if event.t_ns <= int(steps[-1])])
+
+
+def _rows(seen: Seen) -> Iterator[tuple[int, dict[str, Vector], list[str]]]:
+    every = sorted({int(t_ns) for stream in seen.streams.values() for t_ns in stream.t_ns})
+    before = -1
+    for t_ns in every:
+        row = {}
+        for name, stream in seen.streams.items():
+            at = int(np.searchsorted(stream.t_ns, t_ns))
+            if at < len(stream.t_ns) and stream.t_ns[at] == t_ns:
+                row[name] = stream.values[at].reshape(-1).astype(np.float64)
+        yield t_ns, row, [event.name for event in seen.events if before < event.t_ns <= t_ns]
+        before = t_ns
+
+
+def _until(seen: Seen, cut_ns: int) -> Seen:
+    """Return what was known at `cut_ns`: every row and event stamped up to and including it."""
     kept = {}
-    for name, stream in streams.items():
+    for name, stream in seen.streams.items():
         count = int(np.searchsorted(stream.t_ns, cut_ns, side="right"))
         kept[name] = Stream(stream.t_ns[:count].copy(), stream.values[:count].copy(), stream.clock, stream.stamp)
-    return kept
+    return Seen(kept, tuple(event for event in seen.events if event.t_ns <= cut_ns))
