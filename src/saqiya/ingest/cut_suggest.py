@@ -18,7 +18,7 @@ from saqiya.ingest.columns import outcome_of
 from saqiya.ingest.cut import Cutting, cut
 from saqiya.ingest.cut_rules import CutRules, rules_from
 from saqiya.ingest.motion import Motion, motion_of
-from saqiya.ingest.roles import Role, roles_of, sensors
+from saqiya.models.roles import Role, roles_of, sensors
 
 __all__ = ["Suggestion", "as_toml", "suggest_rules"]
 

@@ -11,7 +11,7 @@ from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import Stream
 from saqiya.ingest.fault_values import table_of
 from saqiya.ingest.findings import Finding, Severity, figures
-from saqiya.ingest.roles import Role, roles_of
+from saqiya.models.roles import Role, roles_of
 
 __all__ = ["Lag", "check_lags", "lag_of"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import Stream
 from saqiya.ingest.findings import Finding, Severity, figures
-from saqiya.ingest.roles import Role, roles_of
+from saqiya.models.roles import Role, roles_of
 
 __all__ = [
     "check_constant",

@@ -9,7 +9,7 @@ import numpy as np
 from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
 from saqiya.ingest.findings import Finding, Severity, figures
-from saqiya.ingest.roles import Role, numeric, roles_of
+from saqiya.models.roles import Role, numeric, roles_of
 
 __all__ = ["check_cameras", "check_declared"]
 

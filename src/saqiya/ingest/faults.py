@@ -19,7 +19,7 @@ from saqiya.ingest.fault_values import (
 )
 from saqiya.ingest.fault_video import check_cameras, check_declared
 from saqiya.ingest.findings import Finding
-from saqiya.ingest.roles import roles_of, sensors
+from saqiya.models.roles import roles_of, sensors
 
 __all__ = ["check_faults"]
 

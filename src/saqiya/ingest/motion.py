@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import EpisodeLog, Span, Stream
-from saqiya.ingest.roles import Role, roles_of, sensors
 from saqiya.ingest.stamps import YEAR_2000_NS
+from saqiya.models.roles import Role, roles_of, sensors
 
 __all__ = ["BIN_NS", "Motion", "motion_of", "span_of"]
 

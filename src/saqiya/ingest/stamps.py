@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.streams import EpisodeLog, Stamp
 from saqiya.ingest.findings import Finding, Severity, figures
-from saqiya.ingest.roles import Role, roles_of
+from saqiya.models.roles import Role, roles_of
 
 __all__ = ["Stamps", "check_spans", "check_stamps", "stamps_of"]
 

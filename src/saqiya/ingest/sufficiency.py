@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from saqiya.domain.nouns import PolicySpec
 from saqiya.domain.streams import EpisodeLog, Stamp, Stream
-from saqiya.ingest.roles import Role, numeric, roles_of
+from saqiya.models.roles import Role, numeric, roles_of
 
 __all__ = ["NEEDS", "missing_by_site", "missing_of"]
 
