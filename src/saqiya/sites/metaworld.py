@@ -152,6 +152,11 @@ class PickPlace:
         self._forces = self._read_forces()
         return self._observe()
 
+    def displace(self, offset: Vector) -> None:
+        """Move the object by `offset`, float64 (2,) m, unless a finger touches it: somebody knocked against it."""
+        if not self._forces[:2].any():
+            self._data.qpos[9:11] += offset
+
     def close(self) -> None:
         """End the drawing process, if there is one."""
         if self._view is not None:

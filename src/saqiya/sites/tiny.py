@@ -204,6 +204,12 @@ class Tiny:
         """Return the scripted operator of this site; `seed` moves its hand's tremor."""
         return Expert(self, seed)
 
+    def displace(self, offset: Vector) -> None:
+        """Move the puck by `offset`, float64 (2,) m, unless it is held: somebody knocked against it."""
+        if not self._world.held:
+            self._world.puck_x += float(offset[0])
+            self._world.puck_y += float(offset[1])
+
     def close(self) -> None:
         """Nothing is held."""
 
