@@ -20,6 +20,7 @@ __all__ = [
     "DatasetWriter",
     "Demonstrable",
     "Detector",
+    "Explains",
     "FittedDetector",
     "Format",
     "Lesson",
@@ -42,6 +43,7 @@ __all__ = [
     "Snapshot",
     "Step",
     "Takeover",
+    "Telling",
     "Trained",
     "Trainer",
     "Unread",
@@ -359,6 +361,22 @@ class Online(Protocol):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it learned; the detector's `load` makes it again."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A fitted detector that can say in words why its score is what it is."""
+
+    def reason(self, seen: Seen, t_ns: int) -> str:
+        """Say in one clause, with numbers and units, what drove the score at `t_ns`; "" where it has none by then."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A watch that can say the same of the instant that it saw last: an alarm's reason on the robot."""
+
+    def reason(self) -> str:
+        """Say in one clause, with numbers and units, what drove the last score; "" where there is none."""
 
 
 class Detector(Protocol):
