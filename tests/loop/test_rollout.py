@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,49 @@ def test_a_policys_try_says_who_acted_and_how_sure_it_was():
     assert streams["policy/uncertainty"].values == pytest.approx(np.std([0.1, 0.2, 0.3]))
 
 
+def test_what_a_policy_says_ahead_is_logged_when_it_says_it():
+    chunks = run_try(Tiny(), roll(policy="p"), policy=Lean(), operator=None, facts={}).log.streams["policy/chunk"]
+    assert (chunks.values.shape, chunks.values.dtype) == ((Tiny.spec.horizon_steps // 2, 4, 3), np.float32)
+    assert np.all(np.diff(chunks.t_ns) == 100_000_000)
+    assert chunks.values == pytest.approx(0.2)
+
+
+def test_a_policy_that_carries_out_all_it_says_has_nothing_ahead():
+    class Blunt(Lean):
+        spec = replace(Lean.spec, execute=4)
+
+    assert "policy/chunk" not in run_try(Tiny(), roll(), policy=Blunt(), operator=None, facts={}).log.streams
+
+
+def test_a_chunk_of_another_shape_than_the_spec_says_is_named():
+    class Short(Lean):
+        spec = replace(Lean.spec, chunk=5)
+
+    with pytest.raises(SiteFault, match=r"chunk of \(4, 3\), and its spec says \(5, 3\)"):
+        run_try(Tiny(), roll(), policy=Short(), operator=None, facts={})
+
+
+class Other(Lean):
+    """Wants something else, has no members, and is asked for one action at a time."""
+
+    spec = replace(Lean.spec, chunk=1, execute=1)
+
+    def act(self, observation):
+        return Action(chunk=np.full((1, 3), -0.5))
+
+
+def test_a_shadow_says_what_it_would_have_done_and_moves_nothing():
+    alone = run_try(Tiny(), roll(), policy=Lean(), operator=None, facts={}).log.streams
+    shadows = {"next": Other(), "twin": Lean()}
+    beside = run_try(Tiny(), roll(), policy=Lean(), operator=None, facts={}, shadows=shadows).log.streams
+    assert beside.keys() - alone.keys() == {"shadow/next/action", "shadow/twin/action", "shadow/twin/uncertainty"}
+    for name, stream in alone.items():
+        assert np.array_equal(beside[name].values, stream.values), name
+    assert np.array_equal(beside["shadow/next/action"].t_ns, alone["action/executed"].t_ns)
+    assert (beside["shadow/next/action"].values == -0.5).all()
+    assert np.array_equal(beside["shadow/twin/uncertainty"].values, alone["policy/uncertainty"].values)
+
+
 def test_what_the_policy_wanted_and_what_the_operator_did_are_kept_apart():
     done = corrected(failed()[1])
     streams = done.log.streams
@@ -141,7 +186,8 @@ def test_a_failed_attempt_leaves_no_trace_in_the_log_but_its_cost():
     assert author[30:].all()
     assert done.human_steps == horizon + int(author.sum())
     for name, stream in streams.items():
-        assert np.all(np.diff(stream.t_ns) == 50_000_000), name
+        period_ns = (2 if name == "policy/chunk" else 1) * 50_000_000  # it says four actions, and two are carried out
+        assert np.all(np.diff(stream.t_ns) == period_ns), name
     assert len(streams["observation/hand"].t_ns) == len(author) + 1
     assert [event.name for event in done.log.events].count("takeover") == 1
     phases = [event.name for event in done.log.events if event.name.startswith("phase/")]

@@ -1,21 +1,16 @@
-"""One try: site x policy x operator x log, and the one takeover state machine that all of them share.
-
-Rows are stamped by the site's clock. An observation row belongs to the instant it was seen; the action rows carry the
-stamp of the observation they answer, so a try of T steps has T + 1 observation rows and T action rows.
-"""
+"""One try: site x policy x operator x log, and the one takeover state machine that all of them share."""
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saqiya.domain.contracts import (
     Observation,
@@ -30,8 +25,10 @@ from saqiya.domain.contracts import (
     Vector,
 )
 from saqiya.domain.nouns import Outcome
-from saqiya.domain.streams import Author, EpisodeLog, Event, Stream
+from saqiya.domain.streams import EpisodeLog, Event
 from saqiya.errors import SaqiyaError, SiteFault
+from saqiya.loop.mind import Mind
+from saqiya.loop.pen import Pen
 
 __all__ = ["Control", "Try", "run_try", "steer"]
 
@@ -77,148 +74,61 @@ class Try:
 
 
 @dataclass
-class _Table:
-    """Steps in a row that have the same names and widths: one vector a step, its values side by side."""
-
-    layout: tuple[tuple[str, int], ...]
-    t_ns: list[int] = field(default_factory=list)
-    rows: list[Vector] = field(default_factory=list)
-
-
-@dataclass
-class _Pen:
-    """Collects rows while a try runs; can be wound back to an earlier step when the state is restored.
-
-    While the try runs it keeps one vector a step; they are taken apart into streams at the end.
-    """
-
-    clock: str = "sim"
-    seen: list[_Table] = field(default_factory=list)
-    acted: dict[str, list[tuple[int, Any]]] = field(default_factory=lambda: defaultdict(list))
-    members: list[tuple[int, Vector]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-    def see(self, step: Step, values: Vector, known: set[str]) -> None:
-        """Keep a step, `values` being all it holds side by side; a phase in `known` is not reached again."""
-        layout = (
-            *((f"observation/{name}", value.size) for name, value in step.observation.items()),
-            *((name, value.size) for name, value in step.signals.items()),
-        )
-        if not self.seen or self.seen[-1].layout != layout:
-            self.seen.append(_Table(layout))
-        self.seen[-1].t_ns.append(step.t_ns)
-        self.seen[-1].rows.append(values)
-        for name in step.events:
-            if not name.startswith("phase/") or name not in known:
-                known.add(name)
-                self.events.append(Event(step.t_ns, name))
-
-    def wind_back(self, t_ns: int) -> None:
-        for table in self.seen:
-            kept = bisect_right(table.t_ns, t_ns)
-            del table.t_ns[kept:], table.rows[kept:]
-        self.seen = [table for table in self.seen if table.rows]
-        for name, rows in self.acted.items():
-            self.acted[name] = [row for row in rows if row[0] < t_ns]
-        self.members = [row for row in self.members if row[0] < t_ns]
-        self.events = [event for event in self.events if event.t_ns <= t_ns]
-
-    def streams(self) -> dict[str, Stream]:
-        made = self._columns()
-        for name, rows in self.acted.items():
-            made[name] = _stamps(rows), _stack([row[1] for row in rows], np.uint8 if name == "author" else np.float64)
-        if self.members:
-            wanted = np.array([row[1] for row in self.members])
-            made["policy/uncertainty"] = _stamps(self.members), wanted.std(axis=1).mean(axis=1)[:, None]
-        return {name: Stream(at, values, clock=self.clock) for name, (at, values) in sorted(made.items())}
-
-    def _columns(self) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
-        parts: dict[str, list[tuple[NDArray[np.int64], NDArray[Any]]]] = defaultdict(list)
-        for table in self.seen:
-            stamps, values, at = np.array(table.t_ns, np.int64), np.array(table.rows, np.float64), 0
-            for name, width in table.layout:
-                parts[name].append((stamps, values[:, at : at + width].copy()))
-                at += width
-        return {
-            name: found[0] if len(found) == 1 else (np.concatenate([t for t, _ in found]), _joined(found))
-            for name, found in parts.items()
-        }
-
-
-def _joined(parts: list[tuple[NDArray[np.int64], NDArray[Any]]]) -> NDArray[Any]:
-    return np.concatenate([values for _, values in parts])
-
-
-def _stamps(rows: list[tuple[int, Any]]) -> NDArray[np.int64]:
-    return np.array([row[0] for row in rows], np.int64)
-
-
-def _stack(rows: list[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """Return rows as (T, width); vectors of one length go the way that is five times quicker."""
-    first = rows[0] if rows else None
-    if isinstance(first, np.ndarray) and {row.shape for row in rows} == {first.shape}:
-        return np.concatenate(rows, axis=None, dtype=dtype, casting="unsafe").reshape(len(rows), -1)
-    return np.asarray(rows, dtype).reshape(len(rows), -1)
-
-
-@dataclass
 class _Driver:
     """Runs a site step by step for one roll, timing what is not Saqiya's own work."""
 
     site: Site
-    policy: RunnablePolicy | None
+    mind: Mind | None
     operator: Operator | None
-    pen: _Pen = field(default_factory=_Pen)
+    shadows: Mapping[str, Mind] = field(default_factory=dict)
+    control: Control = Control.AUTONOMOUS
+    pen: Pen = field(default_factory=Pen)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     seen: set[str] = field(default_factory=set)
-    queue: list[tuple[Vector, Vector | None]] = field(default_factory=list)
     human_steps: int = 0
     zeros: Vector = field(default_factory=lambda: np.zeros(0))
 
     def start(self, roll: Roll) -> Step:
-        if self.policy is not None:
-            self.policy.reset(roll.start.seed)
+        for mind in self.minds():
+            mind.begin(roll.start.seed)
         step, values = self._ask_site(self.site.reset, roll.start)
         self.pen.see(step, values, self.seen)
         return step
 
-    def intend(self, observation: Observation) -> tuple[Vector, Vector | None] | None:
-        """What the policy wants now, and what each of its members wants, (m, d); None when it has no members."""
-        if self.policy is None:
-            return None
-        if not self.queue:
-            action = self.timed("inference", self.policy.act, observation)
-            execute = self.policy.spec.execute
-            samples = action.samples
-            members = [None if samples is None else samples[:, i] for i in range(execute)]
-            self.queue = list(zip(action.chunk[:execute], members, strict=True))
-        return self.queue.pop(0)
+    def minds(self) -> tuple[Mind, ...]:
+        return (*([self.mind] if self.mind else ()), *self.shadows.values())
 
-    def drive(self, step: Step, control: Control, replayed: Vector | None = None) -> Step:
-        """Carry out one control step under `control` and write down who wanted what."""
+    def drive(self, step: Step, replayed: Vector | None = None) -> Step:
+        """Carry out one control step and write down who wanted what."""
+        own = None
+        if replayed is None:
+            own = self.mind.wish(step.observation, self.timed) if self.mind else None
+            self._ask_shadows(step)
+        intended = own.action if own else replayed
+        human = replayed is None and (own is None or self.control is not Control.AUTONOMOUS)
+        wanted = self._ask_operator(step.observation) if human or intended is None else intended
+        executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
         acted = self.pen.acted
-        intended = None if replayed is not None else self.intend(step.observation)
-        if replayed is not None:
-            wanted, author = replayed, Author.POLICY
-            acted["action/intended"].append((step.t_ns, replayed))
-        elif control is Control.AUTONOMOUS and intended is not None:
-            wanted, author = intended[0], Author.POLICY
-        else:
-            wanted, author = self._ask_operator(step.observation), Author.OPERATOR
+        if intended is not None:
+            acted["action/intended"].append((step.t_ns, intended))
+        if own and self.mind:
+            self.pen.wish(step.t_ns, own, "policy", ahead=self.mind.looks_ahead)
+        if human:
             acted["action/operator"].append((step.t_ns, wanted))
             self.human_steps += 1
-        if intended is not None:
-            acted["action/intended"].append((step.t_ns, intended[0]))
-            if intended[1] is not None:
-                self.pen.members.append((step.t_ns, intended[1]))
-        executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
         acted["action/executed"].append((step.t_ns, executed))
-        acted["author"].append((step.t_ns, int(author is Author.OPERATOR)))
+        acted["author"].append((step.t_ns, int(human)))
         after, values = self._ask_site(self.site.step, executed)
         if after.t_ns <= step.t_ns:
             raise self._fault(f"its clock went from {step.t_ns} to {after.t_ns} ns in a step")
         self.pen.see(after, values, self.seen)
         return after
+
+    def _ask_shadows(self, step: Step) -> None:
+        for name, mind in self.shadows.items():
+            wish = mind.wish(step.observation, self.timed)
+            self.pen.acted[f"shadow/{name}/action"].append((step.t_ns, wish.action))
+            self.pen.wish(step.t_ns, wish, f"shadow/{name}")
 
     def _ask_operator(self, observation: Observation) -> Vector:
         if self.operator is None:
@@ -269,7 +179,13 @@ class _Driver:
 
 
 def run_try(
-    site: Site, roll: Roll, *, policy: RunnablePolicy | None, operator: Operator | None, facts: Mapping[str, Any]
+    site: Site,
+    roll: Roll,
+    *,
+    policy: RunnablePolicy | None,
+    operator: Operator | None,
+    facts: Mapping[str, Any],
+    shadows: Mapping[str, RunnablePolicy] = MappingProxyType({}),
 ) -> Try:
     """Run one try at `site` and return its log.
 
@@ -282,20 +198,23 @@ def run_try(
         policy: acts, or, beside an operator, says what it would have done.
         operator: acts when there is no policy or after the takeover.
         facts: goes into the log's metadata (policy id, site, task ...).
+        shadows: policies, by name, that are asked at every step and never move anything: what they want becomes
+            `shadow/<name>/action`, and how unsure they are `shadow/<name>/uncertainty`.
 
     Raises:
         SiteFault: the site failed, or returned a wrong shape, a value that is not finite or a clock that does not
             go on; or nobody was there to act.
     """
-    driver = _Driver(site, policy, operator)
+    minds = {name: Mind(shadow) for name, shadow in shadows.items()}
+    driver = _Driver(site, Mind(policy) if policy is not None else None, operator, minds)
     step = driver.start(roll)
     void = ""
     takeovers = 0
     if roll.takeover is not None:
         step, takeovers, void = _corrected(driver, step, roll.takeover)
     else:
-        control = Control.AUTONOMOUS if policy is not None else Control.CORRECTION
-        step = _until_done(driver, step, control, site.spec.horizon_steps)
+        driver.control = Control.AUTONOMOUS if policy is not None else Control.CORRECTION
+        step = _until_done(driver, step, site.spec.horizon_steps)
     driver.pen.events.append(Event(step.t_ns, "success" if step.success else "timeout"))
     outcome = Outcome.SUCCESS if step.success else Outcome.FAILURE
     metadata = {
@@ -311,11 +230,11 @@ def run_try(
     return Try(log, step.success, driver.human_steps, takeovers, dict(driver.seconds), void)
 
 
-def _until_done(driver: _Driver, step: Step, control: Control, limit: int) -> Step:
+def _until_done(driver: _Driver, step: Step, limit: int) -> Step:
     for _ in range(limit):
         if step.success:
             break
-        step = driver.drive(step, control)
+        step = driver.drive(step)
     return step
 
 
@@ -330,7 +249,7 @@ def _corrected(driver: _Driver, step: Step, plan: Takeover) -> tuple[Step, int, 
         if index in points:
             saved[index] = (driver.timed("simulation", site.snapshot), step, set(driver.seen))
         if index < points[0]:
-            step = driver.drive(step, Control.AUTONOMOUS, plan.actions[index])
+            step = driver.drive(step, plan.actions[index])
     if not all(np.array_equal(step.observation[name], value) for name, value in plan.arrived.items()):
         return step, 0, "the replay did not reach the logged state: this site does not repeat itself"
     for attempt, point in enumerate(points):
@@ -338,10 +257,12 @@ def _corrected(driver: _Driver, step: Step, plan: Takeover) -> tuple[Step, int, 
         if attempt:
             step = driver.timed("simulation", site.restore, snapshot)
             driver.pen.wind_back(at.t_ns)
-            driver.seen, driver.queue = set(seen), []
+            driver.seen = set(seen)
+            for mind in driver.minds():
+                mind.queue = []
         driver.pen.events.append(Event(at.t_ns, "takeover"))
-        control = steer(steer(Control.AUTONOMOUS, "takeover"), "correct")
-        step = _until_done(driver, at, control, int(OPERATOR_STEPS * site.spec.horizon_steps))
+        driver.control = steer(steer(Control.AUTONOMOUS, "takeover"), "correct")
+        step = _until_done(driver, at, int(OPERATOR_STEPS * site.spec.horizon_steps))
         if step.success:
             return step, attempt + 1, ""
     return step, len(points), ""

@@ -52,11 +52,16 @@ _WORDS: Mapping[Role, frozenset[str]] = {
     Role.CAMERA: frozenset(("camera", "depth", "image", "images", "rgb", "video")),
 }  # fmt: skip
 
+_SAID = re.compile(r"policy/(uncertainty|chunk)|shadow/.+/(action|uncertainty)|monitor/score")
+"""Streams of a rollout that no sensor measured and that moved nothing."""
+
 
 def roles_of(name: str, stream: Stream | None = None) -> frozenset[Role]:
     """Return the roles that a stream's name (and the names of its columns) speak for."""
     if name.startswith("clock/"):
         return frozenset((Role.CLOCK,))
+    if _SAID.fullmatch(name):
+        return frozenset((Role.LABEL,))
     words = _words(name)
     found = {role for role, known in _WORDS.items() if words & known}
     if stream is not None and any(_words(field) & _WORDS[Role.GRIPPER] for field in stream.fields):
