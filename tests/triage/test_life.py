@@ -59,8 +59,9 @@ def test_passes_under_different_policies_do_not_add_up() -> None:
     assert told(*INTEGRATED, *mixed).state is State.INTEGRATED
 
 
-def test_passes_before_its_correction_is_integrated_verify_nothing() -> None:
-    assert told(What.TRIAGED, *tries(9, "+++++")).state is State.TRIAGED
+def test_a_failure_that_its_neighbours_corrections_fixed_is_verified_too() -> None:
+    found = told(What.TRIAGED, *tries(9, "+++++"))
+    assert [one.state for one in found.chapters] == [State.DETECTED, State.TRIAGED, State.VERIFIED]
 
 
 def test_a_fixed_failure_that_comes_back_reopens_with_its_history() -> None:

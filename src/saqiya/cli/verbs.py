@@ -206,9 +206,10 @@ def evaluate(where: Where = Path(), as_json: JsonFlag = False) -> None:
 
 @app.command()
 def deploy(where: Where = Path(), as_json: JsonFlag = False) -> None:
-    """Roll out the policy in charge from fresh starts, log every try, and close the turn."""
+    """Roll out the policy in charge, try the starts of open failures again, log every try, and close the turn."""
     with opened(where, quiet=as_json) as wheel:
         wheel.deploy(_made(wheel, GateDecision, "decision", before="evaluate"))
+        wheel.recheck()
         closed = wheel.close_turn()
     emit(closed) if as_json else say(success_text(closed.figures["success"]))
 

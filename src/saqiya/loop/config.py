@@ -84,6 +84,13 @@ class DetectConfig:
 
 
 @dataclass(frozen=True)
+class TriageConfig:
+    """How often the start of a corrected failure is tried again under the policy that learned from it; 0: never."""
+
+    recheck: int = field(default=5, metadata={"low": 0})
+
+
+@dataclass(frozen=True)
 class CorrectConfig:
     """How many corrections a turn asks for, and how long before the failure an operator takes over."""
 
@@ -171,6 +178,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
+    triage: TriageConfig = field(default_factory=TriageConfig)
     correct: CorrectConfig = field(default_factory=CorrectConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     gate: GateParams = field(default_factory=GateParams)
@@ -354,7 +362,18 @@ def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> st
         f'trainer = "{trainer}"',
         "",
     ]
-    for section in ("bootstrap", "deploy", "detect", "correct", "evaluate", "gate", "phases", "stop", "store"):
+    for section in (
+        "bootstrap",
+        "deploy",
+        "detect",
+        "triage",
+        "correct",
+        "evaluate",
+        "gate",
+        "phases",
+        "stop",
+        "store",
+    ):
         lines.append(f"[{section}]")
         params = get_type_hints(Config)[section]()
         for item in dataclasses.fields(params):

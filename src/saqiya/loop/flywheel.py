@@ -45,6 +45,8 @@ from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, drafted
 from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
 from saqiya.loop.figures import turn_figures
+from saqiya.loop.lives import lives_of
+from saqiya.loop.recheck import recheck
 from saqiya.loop.rolling import Rolling
 from saqiya.measure import stage as measure
 from saqiya.mix import stage as mix
@@ -383,7 +385,7 @@ class Flywheel:
             worked=tuple(worked[: self.config.evaluate.worked]),
             worked_known=len(worked),
             regression=memory.regression_suite(
-                self.store.catalog, champion[0], self.config.evaluate.regression_per_mode
+                self.store.catalog, champion[0], self.config.evaluate.regression_per_mode, fixed=lives_of(self).fixed
             ),
             champion_rate=len(worked) / max(1, len(outcomes)),
         )
@@ -403,6 +405,10 @@ class Flywheel:
             self.site, self.config.run.seed, "deploy", self.number, self.config.deploy.rollouts, region=1.0
         )
         return deploy.run(self.store, decision, starts, self.roller, scope=self.scope, key=self.key("deployment"))
+
+    def recheck(self) -> int:
+        """Try the starts of corrected failures again under the deployed policy; return how many tries there were."""
+        return recheck(self)
 
     def close_turn(self) -> Turn:
         """Write down the turn's figures; with this row the turn is over."""

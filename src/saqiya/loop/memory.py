@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from saqiya.domain.nouns import (
     Correction,
-    CorrectionRequest,
     DatasetVersion,
     Decision,
     Episode,
     EvaluationPlan,
+    Failure,
     FailureMode,
     GateDecision,
     Policy,
@@ -42,19 +43,24 @@ def quarantined(catalog: Catalog) -> set[str]:
     return suspect
 
 
-def regression_suite(catalog: Catalog, champion: Policy, limit: int) -> dict[str, tuple[tuple[Start, ...], bool]]:
-    """By failure mode: at most `limit` starts of corrected failures, newest first, and whether all are the champion's.
+def regression_suite(
+    catalog: Catalog, champion: Policy, limit: int, *, fixed: Collection[str]
+) -> dict[str, tuple[tuple[Start, ...], bool]]:
+    """By failure mode: at most `limit` starts, newest first, and whether all are the champion's.
 
-    They may be trained on, are reported apart, and never enter the superiority test.
+    Each failure that is `fixed` (verified or closed) adds its start. Those of the champion that this turn corrected
+    are tried beside them. They may be trained on, are reported apart, and never enter the superiority test.
     """
-    modes = {mode.id: mode for mode in catalog.all(FailureMode)}
-    requests = {one.id: one for one in catalog.all(CorrectionRequest)}
+    answered = {one.failure for one in catalog.all(Correction) if one.accepted}
+    mode_of = {member: mode for mode in catalog.all(FailureMode) for member in mode.members}
     found: dict[str, list[tuple[Start, bool]]] = {}
-    for correction in reversed(catalog.all(Correction)):
-        mode = modes.get(requests[correction.request].mode or "")
-        start = catalog.get(correction.episode, Episode).start
-        if correction.accepted and mode is not None and start is not None:
-            found.setdefault(mode.label, []).append((start, mode.policy == champion.id))
+    for failure in reversed(catalog.all(Failure)):
+        mode, start = mode_of.get(failure.id), catalog.get(failure.episode, Episode).start
+        if mode is None or start is None:
+            continue
+        own = mode.policy == champion.id
+        if failure.id in fixed or (own and failure.id in answered):
+            found.setdefault(mode.label, []).append((start, own))
     return {
         label: (tuple(start for start, _ in rows[:limit]), all(own for _, own in rows[:limit]))
         for label, rows in found.items()

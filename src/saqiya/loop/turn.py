@@ -61,6 +61,7 @@ LATER: tuple[Step, ...] = (
     ("train", _train),
     ("evaluate", _evaluate),
     ("deploy", _deploy),
+    ("recheck", Flywheel.recheck),
     ("close", Flywheel.close_turn),
 )
 

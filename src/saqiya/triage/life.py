@@ -3,9 +3,9 @@
     detected -> triaged -> requested -> corrected -> integrated -> verified -> closed
     any of them -> dismissed;  verified or closed -> triaged again, when it comes back
 
-A failure is *verified* when its start passes under a policy that learned from its correction, often enough to say so:
-the exact lower 95 % bound of the pass rate reaches one half (five of five), or tries repeat each other bit for bit, and
-pass. It is *closed* by a later deployment in which it does not show again.
+A failure is *verified* when its start passes under a later policy often enough to say so: the exact lower 95 % bound of
+the pass rate reaches one half (five of five), or tries repeat each other bit for bit, and pass. That may skip chapters:
+corrections of its neighbours can fix it too. It is *closed* by a later deployment in which it does not show again.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def enough(tries: Sequence[Fact]) -> bool:
 def life(detected: Fact, facts: Iterable[Fact]) -> Life:
     """Tell a failure's life from what happened to it, in any order; `detected` is its birth, of any kind.
 
-    Tries count under each policy apart, and only once its correction is integrated. What is fixed comes back when a
-    policy passes fewer than half of its tries from the start, or when the same mode fails at the same place again.
+    Tries are those of later policies than the one that failed, and count for each apart. What is fixed comes back when
+    a policy passes fewer than half of its tries from the start, or when the same mode fails at the same place again.
     """
     chapters = [Chapter(State.DETECTED, detected.at_ns, detected.note or "a detector or the outcome", detected.noun)]
     tries: dict[str, list[Fact]] = {}
@@ -149,7 +149,7 @@ def _after(now: State, fact: Fact, tries: Sequence[Fact]) -> State | None:
     if fact.what in _ADVANCE:
         to = _ADVANCE[fact.what]
         return to if _ORDER.index(to) > _ORDER.index(now) else None
-    if fact.what is What.TRIED and now is State.INTEGRATED and enough(tries):
+    if fact.what is What.TRIED and now not in _FIXED and enough(tries):
         return State.VERIFIED
     if fact.what is What.QUIET and now is State.VERIFIED:
         return State.CLOSED

@@ -1,0 +1,217 @@
+"""What happened to every failure, gathered from the nouns: `triage.life` tells its life, `triage.backlog` the books."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from saqiya.detect.stage import outcomes_of
+from saqiya.domain.nouns import (
+    Correction,
+    CorrectionRequest,
+    DatasetVersion,
+    Deployment,
+    Dismissal,
+    Episode,
+    Failure,
+    FailureMode,
+    ModeName,
+    Outcome,
+    Policy,
+    Source,
+    Turn,
+)
+from saqiya.models.starts import encode
+from saqiya.triage.backlog import Balance
+from saqiya.triage.life import Fact, Life, State, What, life
+
+if TYPE_CHECKING:
+    from saqiya.domain.streams import Start
+    from saqiya.loop.flywheel import Flywheel
+    from saqiya.stores.catalog import Catalog
+
+__all__ = ["Lives", "balances_of", "labels_of", "lives_of"]
+
+NEAR = 0.05
+"""Starts this close, in shares of the factors' ranges, are one place: a failure that comes back comes back here."""
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Every failure's life, and the label of the newest mode it is in ("" while it is in none), by its id."""
+
+    lives: Mapping[str, Life]
+    labels: Mapping[str, str]
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The failures that are verified or closed: their starts make the regression suite."""
+        return frozenset(one for one, told in self.lives.items() if told.state in {State.VERIFIED, State.CLOSED})
+
+
+def labels_of(catalog: Catalog) -> dict[str, str]:
+    """Return the label of every failure mode, by its id: what a person called it last, else its own."""
+    labels = {mode.id: mode.label for mode in catalog.all(FailureMode)}
+    return labels | {name.mode: name.label for name in catalog.all(ModeName)}
+
+
+def lives_of(wheel: Flywheel, *, without: str = "") -> Lives:
+    """Tell the life of every failure in the workspace, as if no episode had a key that begins with `without`."""
+    catalog = wheel.store.catalog
+    failures = catalog.since(Failure, -1)
+    labels = _labels(catalog)
+    facts: dict[str, list[Fact]] = defaultdict(list)
+    for failure, fact in (*_asked(catalog), *_shown(wheel, [one for _, one in failures], labels, without)):
+        facts[failure].append(fact)
+    lives = {one.id: life(Fact(at, What.TRIAGED, one.id), facts[one.id]) for at, one in failures}
+    return Lives(lives, {one.id: labels.get(one.id, "") for _, one in failures})
+
+
+def _labels(catalog: Catalog) -> dict[str, str]:
+    words = labels_of(catalog)
+    return {member: words[mode.id] for mode in catalog.all(FailureMode) for member in mode.members}
+
+
+def _asked(catalog: Catalog) -> Iterator[tuple[str, Fact]]:
+    """What people and stages said of a failure: mode, request, correction, dismissal."""
+    for at, mode in catalog.since(FailureMode, -1):
+        for one in mode.members:
+            yield one, Fact(at, What.TRIAGED, mode.id, f"named {mode.label}")
+    for at, request in catalog.since(CorrectionRequest, -1):
+        for one in request.failures:
+            yield one, Fact(at, What.REQUESTED, request.id, request.reason)
+    for at, correction in catalog.since(Correction, -1):
+        if correction.failure is not None and correction.accepted:
+            yield correction.failure, Fact(at, What.CORRECTED, correction.id, f"by {correction.operator}")
+    for at, dismissal in catalog.since(Dismissal, -1):
+        yield dismissal.failure, Fact(at, What.DISMISSED, dismissal.id, f"{dismissal.author}: {dismissal.reason}")
+
+
+def _shown(
+    wheel: Flywheel, failures: list[Failure], labels: Mapping[str, str], without: str
+) -> Iterator[tuple[str, Fact]]:
+    """What tries showed: deployments of policies that learned from its correction, and tries from its start."""
+    catalog = wheel.store.catalog
+    taught = _taught(catalog)
+    corrected: dict[str, set[str]] = defaultdict(set)
+    for one in catalog.all(Correction):
+        if one.failure is not None and one.accepted:
+            corrected[one.failure].add(one.episode)
+    episodes = [one for one in catalog.all(Episode) if not without or not catalog.key_of(one.id).startswith(without)]
+    where = {one.id: one.start for one in episodes}
+    whose = {one.id: one.policy for one in episodes}
+    place = {one.id: start for one in failures if (start := where.get(one.episode)) is not None}
+    near = _near(place, wheel.site.spec.factors)
+    of_episode = {one.episode: one.id for one in failures}
+    mode_ns = {member: at for at, mode in catalog.since(FailureMode, -1) for member in mode.members}
+    perfect = {
+        turn.deployment for turn in wheel.turns() if turn.figures["success"]["k"] == turn.figures["success"]["n"]
+    }
+    for at, deployment in catalog.since(Deployment, -1):
+        known = taught.get(deployment.policy, frozenset())
+        fresh = {of_episode[one] for one in deployment.episodes if one in of_episode}
+        read = deployment.id in perfect or (bool(fresh) and all(one in mode_ns for one in fresh))
+        for failure, lessons in corrected.items():
+            if not lessons & known:
+                continue
+            yield failure, Fact(at, What.INTEGRATED, deployment.id, "its correction is in the deployed policy")
+            again = [one for one in near.get(failure, ()) if one in fresh and labels.get(one) == labels.get(failure)]
+            if again:
+                yield failure, Fact(mode_ns.get(again[0], at), What.RETURNED, again[0], f"as {again[0]}")
+            elif read:  # until its failures have names nobody knows whether this one is among them
+                yield failure, Fact(max([at, *(mode_ns[one] for one in fresh)]), What.QUIET, deployment.id)
+    yield from _tries(wheel, episodes, place, {one.id: whose.get(one.episode) for one in failures})
+
+
+def _taught(catalog: Catalog) -> dict[str, frozenset[str]]:
+    """Return the episodes that each policy learned from."""
+    held = {one.id: frozenset(entry.episode for entry in one.entries) for one in catalog.all(DatasetVersion)}
+    return {one.id: held[one.dataset] for one in catalog.all(Policy) if one.dataset is not None}
+
+
+def _near(place: Mapping[str, Start], ranges: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
+    """Return, for each failure, the other failures that began at its place."""
+    from scipy.spatial import cKDTree
+
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for one, start in place.items():
+        groups[tuple(sorted(start.factors))].append(one)
+    found: dict[str, list[str]] = {}
+    for names, ids in groups.items():
+        if not names:
+            continue
+        tree = cKDTree(encode([place[one] for one in ids], ranges))
+        for one, others in zip(ids, tree.query_ball_point(tree.data, NEAR), strict=True):
+            found[one] = [ids[other] for other in others if ids[other] != one]
+    return found
+
+
+def _tries(
+    wheel: Flywheel, episodes: list[Episode], place: Mapping[str, Start], failed_by: Mapping[str, str | None]
+) -> Iterator[tuple[str, Fact]]:
+    """Every autonomous try from a failure's start under a later policy than the one that failed."""
+    catalog = wheel.store.catalog
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for failure, start in place.items():
+        wanted[start.key].append(failure)
+    again = [one for one in episodes if one.start and one.start.key in wanted and one.source is Source.ROLLOUT]
+    outcomes = outcomes_of(wheel.store, again)
+    stored = {one.id: at for at, one in catalog.since(Episode, -1)}
+    trained = {one.id: number for number, one in enumerate(catalog.all(Policy))}
+    for one in again:
+        if one.start is None or one.policy is None or outcomes[one.id] is Outcome.UNKNOWN:
+            continue
+        for failure in wanted[one.start.key]:
+            if trained[one.policy] > trained.get(failed_by[failure] or "", -1):
+                passed = outcomes[one.id] is Outcome.SUCCESS
+                fact = Fact(stored[one.id], What.TRIED, one.id, policy=one.policy, passed=passed, prints=one.prints)
+                yield failure, fact
+
+
+def balances_of(wheel: Flywheel, told: Lives) -> tuple[Balance, ...]:
+    """Return the books of every turn that found failures: those of the deployment before it, and what it integrated.
+
+    The turn under way has a row once its failures are found.
+    """
+    catalog = wheel.store.catalog
+    turns = wheel.turns()
+    closed = {one.id: at for at, one in catalog.since(Turn, -1)}
+    ends = [closed[one.id] for one in turns] + [max(closed.values(), default=0) + (1 << 62)]
+    failures = {one.episode: one.id for one in catalog.all(Failure)}
+    rows = []
+    for number, (begin, end) in enumerate(pairwise(ends), start=1):
+        before = turns[number - 1]
+        if before.deployment is None:
+            continue
+        episodes = catalog.get(before.deployment, Deployment).episodes
+        found = [failures[one] for one in episodes if one in failures]
+        if number == len(turns) and not found:
+            continue
+        states = [_until(one, end) for one in told.lives.values()]
+        rows.append(
+            Balance(
+                turn=number,
+                episodes=before.figures["success"]["n"],
+                found=len(found),
+                integrated=_times(told, State.INTEGRATED, begin, end),
+                verified=_times(told, State.VERIFIED, begin, end),
+                open=sum(one not in {None, State.VERIFIED, State.CLOSED, State.DISMISSED} for one in states),
+                modes=dict(Counter(told.labels[one] for one in found if told.labels[one])),
+            )
+        )
+    return tuple(rows)
+
+
+def _until(one: Life, until_ns: int) -> State | None:
+    reached = [chapter.state for chapter in one.chapters if chapter.since_ns <= until_ns]
+    return reached[-1] if reached else None
+
+
+def _times(told: Lives, state: State, after_ns: int, until_ns: int) -> int:
+    """Count the failures that came to `state` in (after, until]."""
+    return sum(
+        any(c.state is state and after_ns < c.since_ns <= until_ns for c in one.chapters) for one in told.lives.values()
+    )
