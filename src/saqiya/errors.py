@@ -11,6 +11,7 @@
     │   ├── InvalidEpisode     streams break a rule (stamps not increasing, NaN where none may be)
     │   ├── TooLittle          there is not enough to learn from or to calibrate on
     │   ├── InvalidMapping     a table mapping or a trials table does not fit the files
+    │   ├── MonitorUnreadable  a monitor's file does not load, or does not fit what is installed here
     │   └── PolicyUnreadable   a policy file does not load, or would run code when loaded
     ├── WorkspaceError         the workspace cannot be used as asked
     │   ├── NoWorkspace        there is none here
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidEpisode",
     "InvalidMapping",
     "Leakage",
+    "MonitorUnreadable",
     "NoWorkspace",
     "PolicyUnreadable",
     "RecorderFault",
@@ -112,6 +114,10 @@ class TooLittle(InputError):
 
 class InvalidMapping(InputError):
     """Raised when a table mapping or a trials table does not fit the files it describes."""
+
+
+class MonitorUnreadable(InputError):
+    """Raised when a monitor's file does not load, or does not fit the detectors that are installed here."""
 
 
 class PolicyUnreadable(InputError):
