@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Seen, Telling, Vector, Watch
 from saqiya.domain.streams import Event
 from saqiya.errors import InvalidEpisode
+from saqiya.models.roles import numeric
 
 __all__ = ["instants", "reason_at", "score_by", "spoken"]
 
@@ -24,6 +25,8 @@ def spoken(event: Event) -> str:
 def instants(seen: Seen, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Vector], list[str]]]:
     """Yield every stamp of any stream, what the named streams brought then, and the events since the stamp before.
 
+    Of a picture or a scan (more than 128 numbers) only that it came is told: its row is empty.
+
     Raises:
         InvalidEpisode: no stream has a sample.
     """
@@ -35,7 +38,8 @@ def instants(seen: Seen, names: Sequence[str]) -> Iterator[tuple[int, dict[str, 
     for name in names:
         stream = seen.streams.get(name)
         if stream is not None and stream.t_ns.size:
-            values = stream.values.reshape(len(stream.t_ns), -1).astype(np.float64)
+            few = numeric(stream)
+            values = stream.values.reshape(len(stream.t_ns), -1)[:, : None if few else 0].astype(np.float64)
             read.append((name, values, np.searchsorted(stream.t_ns, beats, side="right").tolist()))
     heard = [(event.t_ns, spoken(event)) for event in seen.events]
     at, before = 0, dict.fromkeys(names, 0)

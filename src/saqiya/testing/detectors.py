@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Detector, FittedDetector, Online, Reloadable, Seen, Vector
-from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.testing.demand import demand
 from saqiya.testing.episodes import make_episode
 
@@ -26,10 +27,10 @@ def check_detector(detector: Detector) -> None:
         AssertionError: a sentence of what the contract demands.
     """
     demand(detector.name and detector.version, "A detector must have a name and a version.")
-    normal = [_seen(make_episode(seed=seed)) for seed in range(40)]
-    failed = [_seen(make_episode(seed=seed, success=False, strange_from=_STEPS // 2)) for seed in range(40, 80)]
+    normal = [_tried(seed) for seed in range(40)]
+    failed = [_tried(seed, strange=True) for seed in range(40, 80)]
     fitted = detector.fit(normal, failed)
-    strange = _seen(make_episode(seed=100, success=False, strange_from=_STEPS // 2))
+    strange = _tried(100, strange=True)
     stamps, scores = fitted.score(strange)
     demand(stamps.dtype == np.int64 and stamps.ndim == 1, "score must return stamps as int64 (t,).")
     demand(
@@ -48,7 +49,7 @@ def check_detector(detector: Detector) -> None:
         )
     again = detector.fit(normal, failed).score(strange)
     demand(np.array_equal(again[1], scores), "Equal tries and streams must give equal scores.")
-    usual = max(float(fitted.score(_seen(make_episode(seed=seed)))[1].max()) for seed in range(100, 104))
+    usual = max(float(fitted.score(_tried(seed))[1].max()) for seed in range(100, 104))
     demand(
         float(scores.max()) > usual,
         "Higher must be worse: a try that leaves all normal ones behind must score above usual ones.",
@@ -74,6 +75,22 @@ def _check_online(reloaded: FittedDetector, seen: Seen, stamps: NDArray[np.int64
         list(found) == stamps.tolist() and np.allclose(list(found.values()), scores, rtol=1e-6, atol=1e-9),
         "A watched try must give the scores that its log gives.",
     )
+
+
+def _tried(seed: int, *, strange: bool = False) -> Seen:
+    """Return a made-up try with all that a detector may look for: a phase, a shadow policy, a person.
+
+    From its middle on a strange one leaves the others behind: it never reaches the phase, the shadow policy wants
+    something else, and shortly before the end a person takes over.
+    """
+    log = make_episode(seed=seed, success=not strange, strange_from=_STEPS // 2 if strange else None)
+    executed, rng = log.streams["action/executed"], np.random.default_rng(seed)
+    wish = executed.values + rng.normal(0.0, 0.01, executed.values.shape)
+    wish[_STEPS // 2 :] += float(strange)
+    late_ns = int(executed.t_ns[3 * _STEPS // 4])
+    event = Event(late_ns, "takeover" if strange else "phase/arrive")
+    streams = {**log.streams, "shadow/other/action": Stream(executed.t_ns.copy(), wish, executed.clock)}
+    return _seen(replace(log, streams=streams, events=tuple(sorted((*log.events, event), key=lambda e: e.t_ns))))
 
 
 def _seen(log: EpisodeLog) -> Seen:
