@@ -1,0 +1,181 @@
+"""From the raw scores of several detectors to one alarm: normalised along the try, fused, one threshold for all.
+
+Splits: bands are measured on some successes, the threshold on others; where labelled failures exist, weights are
+learned from them and from the successes of the bands. The threshold is the exact-rank conformal quantile of the
+highest fused score before the success horizon (a functional band: Diquigiovanni et al. 2022), so the budget holds for
+the whole chain however it was fused, as long as the calibrating successes served for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saqiya.detect.bands import Along, Bands, Scored, fit_bands
+from saqiya.detect.conformal import conformal_threshold, success_horizon
+from saqiya.domain.contracts import Vector
+from saqiya.errors import MonitorUnreadable
+
+__all__ = ["Fused", "Fusion", "FusionWatch", "fit_fusion"]
+
+ARRAYS = ("names", "phases", "width_s", "centre", "spread", "horizon_s", "threshold")
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The fused score of a try: seconds (t,), scores (t,), and the index (t,) of the detector that drove each."""
+
+    t_s: Vector
+    scores: Vector
+    leading: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Bands of several detectors and their common threshold: frozen, and plain arrays.
+
+    Attributes:
+        bands: what each detector usually says.
+        horizon_s: the success horizon: how long nine successes of ten take at most.
+        threshold: an alarm is a fused score above it; None where successes were too few: nothing alarms.
+    """
+
+    bands: Bands
+    horizon_s: float
+    threshold: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The detectors, in the order that `leading` counts."""
+        return self.bands.names
+
+    def score(self, parts: Mapping[str, tuple[Vector, Vector]], phases: Sequence[tuple[float, str]] = ()) -> Fused:
+        """Fuse the scores of one try.
+
+        Args:
+            parts: by detector, seconds since the start (t,) and scores (t,); a detector that is not there takes no
+                part. Where stamps differ, each detector's latest score counts.
+            phases: (seconds, event) of what happened, in time order; phases are taken from it.
+
+        Returns:
+            The largest number of spreads that any detector lies above its band, at every stamp of any detector.
+        """
+        known = [(index, *parts[name]) for index, name in enumerate(self.names) if name in parts]
+        every = np.unique(np.concatenate([t_s for _, t_s, _ in known])) if known else np.zeros(0)
+        above = np.full((len(every), len(self.names)), -np.inf)
+        for index, t_s, scores in known:
+            spreads = self.bands.spreads(self.names[index], t_s, scores, phases)
+            last = np.searchsorted(t_s, every, side="right") - 1
+            above[last >= 0, index] = spreads[last[last >= 0]]
+        leading = above.argmax(axis=1) if len(self.names) else np.zeros(len(every), dtype=np.int64)
+        return Fused(every, above[np.arange(len(every)), leading], leading.astype(np.int64))
+
+    def watch(self) -> FusionWatch:
+        """Begin a try."""
+        return FusionWatch(self)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays; the threshold is infinite where there is none."""
+        return {
+            "names": np.array(self.names, dtype=np.str_),
+            "phases": np.array(self.bands.phases, dtype=np.str_),
+            "width_s": self.bands.width_s,
+            "centre": self.bands.centre,
+            "spread": self.bands.spread,
+            "horizon_s": np.array(self.horizon_s),
+            "threshold": np.array(np.inf if self.threshold is None else self.threshold),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Fusion:
+        """Make it again.
+
+        Raises:
+            MonitorUnreadable: an array is missing, or their shapes do not agree.
+        """
+        missing = [name for name in ARRAYS if name not in arrays]
+        if missing:
+            raise MonitorUnreadable(f"lacks {', '.join(missing)}", remedy="Calibrate again and write it anew.")
+        names, phases = (tuple(str(one) for one in arrays[key]) for key in ("names", "phases"))
+        width_s, centre, spread = (np.asarray(arrays[key], np.float64) for key in ("width_s", "centre", "spread"))
+        whole = (len(phases), *centre.shape[1:2], len(names))
+        if centre.shape != whole or spread.shape != whole or width_s.shape != whole[:1] or not (spread > 0).all():
+            raise MonitorUnreadable(
+                f"bands {centre.shape} and {spread.shape} for {len(phases)} phases and {len(names)} detectors",
+                remedy="Calibrate again and write it anew.",
+            )
+        threshold = float(arrays["threshold"])
+        bands = Bands(names, phases, width_s, centre, spread)
+        return cls(bands, float(arrays["horizon_s"]), None if np.isinf(threshold) else threshold)
+
+
+class FusionWatch:
+    """`Fusion.score` as it happens; plain floats, because a call must take microseconds."""
+
+    def __init__(self, fusion: Fusion) -> None:
+        """Begin a try."""
+        bands = fusion.bands
+        self._names, self._place = bands.names, bands.begin()
+        self._columns = {name: index for index, name in enumerate(bands.names)}
+        self._width_s: list[float] = bands.width_s.tolist()
+        self._centre: list[list[list[float]]] = bands.centre.tolist()
+        self._spread: list[list[list[float]]] = bands.spread.tolist()
+        self._last = len(self._centre[0]) - 1
+        self._above = [float("-inf")] * len(bands.names)
+
+    def see(self, t_s: float, scores: Mapping[str, float], events: Sequence[str] = ()) -> tuple[float, str]:
+        """Take in the scores that detectors gave at this instant and return the fused score and who drives it.
+
+        Args:
+            t_s: seconds since the start of the try, not decreasing.
+            scores: of the detectors that gave one now; the others keep their last.
+            events: names of what happened up to now.
+        """
+        for event in events:
+            self._place.reach(t_s, event)
+        phase = self._place.index
+        one = min(int((t_s - self._place.since_s) / self._width_s[phase]), self._last)
+        centre, spread = self._centre[phase][one], self._spread[phase][one]
+        for name, score in scores.items():
+            column = self._columns.get(name)
+            if column is not None:
+                self._above[column] = (score - centre[column]) / spread[column]
+        best = max(self._above, default=float("-inf"))
+        return best, self._names[self._above.index(best)] if self._names else ""
+
+
+def fit_fusion(
+    band_split: Sequence[Scored],
+    calibrate_split: Sequence[Scored],
+    *,
+    budget: float,
+    names: Sequence[str],
+    along: Along = Along.TIME,
+) -> Fusion:
+    """Measure bands on some successes and set the threshold on others.
+
+    Args:
+        band_split: successes for the bands and the horizon; none of them may calibrate.
+        calibrate_split: successes that served for nothing else.
+        budget: share of successes that may raise an alarm before the horizon, in (0, 1).
+        names: detectors that take part.
+        along: what the bands run along.
+
+    Raises:
+        TooLittle: `band_split` is empty.
+        UsageError: the budget is not in (0, 1).
+    """
+    horizon_s = success_horizon([one.length_s for one in band_split]) if band_split else 1.0
+    fusion = Fusion(fit_bands(band_split, names, horizon_s=horizon_s, along=along), horizon_s)
+    peaks = [peak(fusion.score(one.parts, one.phases), horizon_s) for one in calibrate_split]
+    return replace(fusion, threshold=conformal_threshold(peaks, budget=budget))
+
+
+def peak(fused: Fused, until_s: float) -> float:
+    """Return the highest fused score before `until_s`; minus infinity when there is none."""
+    before = fused.scores[fused.t_s < until_s]
+    return float(before.max()) if before.size else float("-inf")
