@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from saqiya.domain.streams import EpisodeLog, Stream
 from saqiya.loop.rollout import Try, run_try
 from saqiya.sites.disturbed import CAUSES, Disturbed
 
-__all__ = ["CAUSES", "COVERED", "Deployed", "Tried", "deployed", "deployment", "taught"]
+__all__ = ["CAUSES", "COVERED", "PATIENCE", "Tried", "deployment", "rolled", "taught"]
 
 COVERED = 0.5
 """Middle share of every start factor that demonstrations and nominal tries come from."""
@@ -40,13 +39,6 @@ class Tried:
     def shifted(self) -> bool:
         """Whether anything was disturbed."""
         return self.cause is not None
-
-
-class Deployed(NamedTuple):
-    """A policy's own training tries, and its deployment."""
-
-    training: list[Try]
-    tries: list[Tried]
 
 
 def taught(site: Site, site_name: str, seed: int) -> tuple[RunnablePolicy, list[Try]]:
@@ -78,20 +70,19 @@ def _lesson(streams: Mapping[str, Stream], spec: PolicySpec, index: int) -> Less
     return Lesson(np.concatenate(observation, axis=1), actions, np.ones(len(actions)), index)
 
 
-def deployed(
-    site_name: str, seed: int, n: int, causes: Sequence[str] = CAUSES, *, share_nominal: float = 0.5
-) -> Deployed:
-    """Teach a policy and deploy it `n` times; the same seed gives the same tries.
+def rolled(
+    site: Site, policy: RunnablePolicy, seed: int, n: int, causes: Sequence[str] = CAUSES, *, share_nominal: float = 0.5
+) -> list[Tried]:
+    """Deploy a policy `n` times, in a drawn order; equal seeds give equal tries.
 
     Args:
-        site_name: "tiny" or "metaworld-pick-place".
-        seed: of demonstrations, training, starts and disturbances.
-        n: number of deployed tries.
-        causes: of those that are disturbed, in equal shares.
+        site: where.
+        policy: who acts.
+        seed: of starts, disturbances and their order.
+        n: number of tries.
+        causes: of those tries that are disturbed, in equal shares.
         share_nominal: share of tries in which nothing is disturbed.
     """
-    site: Site = plugins.load("saqiya.sites", site_name)()
-    policy, training = taught(site, site_name, seed)
     rng = np.random.default_rng([seed, 7])
     nominal = round(share_nominal * n)
     drawn = [None] * nominal + [causes[index % len(causes)] for index in range(n - nominal)]
@@ -103,12 +94,23 @@ def deployed(
         start = cell.sample_start(seed * 100_000 + 50_000 + index, region=COVERED)
         one = run_try(cell, Roll(f"rollout-{index}", start, Source.ROLLOUT), policy=policy, operator=None, facts={})
         tries.append(Tried(one.log, one.success, cause))
-    site.close()
-    return Deployed(training, tries)
+    return tries
 
 
 def deployment(
     site_name: str, seed: int, n: int, causes: Sequence[str] = CAUSES, *, share_nominal: float = 0.5
 ) -> list[Tried]:
-    """Return the deployed tries alone."""
-    return deployed(site_name, seed, n, causes, share_nominal=share_nominal).tries
+    """Teach a policy and deploy it `n` times; equal seeds give equal tries.
+
+    Args:
+        site_name: "tiny" or "metaworld-pick-place".
+        seed: of demonstrations, training, starts and disturbances.
+        n: number of tries.
+        causes: of those tries that are disturbed, in equal shares.
+        share_nominal: share of tries in which nothing is disturbed.
+    """
+    site: Site = plugins.load("saqiya.sites", site_name)()
+    policy, _ = taught(site, site_name, seed)
+    tries = rolled(site, policy, seed, n, causes, share_nominal=share_nominal)
+    site.close()
+    return tries

@@ -48,7 +48,7 @@ def test_what_is_usual_at_its_time_is_no_reason_to_alarm_and_unusual_at_another_
 
 def test_phases_move_the_bands_with_the_try() -> None:
     def loud_until(at: float) -> Scored:
-        values = 5.0 - 4.0 * (T_S >= at) + np.random.default_rng(round(at * 100)).normal(0.0, 0.1, T_S.size)
+        values = 5.0 - 4.0 * (at <= T_S) + np.random.default_rng(round(at * 100)).normal(0.0, 0.1, T_S.size)
         return Scored({"loud": (T_S, values)}, 4.0, ((at, "phase/carry"),))
 
     usual, late = [loud_until(float(at)) for at in np.linspace(1.0, 1.5, 20)], loud_until(3.0)
@@ -56,7 +56,7 @@ def test_phases_move_the_bands_with_the_try() -> None:
     for along in (Along.PHASE, Along.TIME):
         fusion = Fusion(fit_bands(usual, ("loud",), horizon_s=4.0, along=along), 4.0)
         highest[along] = fusion.score(late.parts, late.phases).scores.max()
-    assert highest[Along.PHASE] < 5.0 < 10.0 < highest[Along.TIME]
+    assert highest[Along.TIME] > 3 * highest[Along.PHASE]
 
 
 def test_arrays_bring_the_same_fusion_back() -> None:

@@ -24,8 +24,9 @@ CAUSES = ("shifted_start", "perception_bias", "push", "gripper_slip", "actuation
 BEGIN = (0.0, 0.33)
 """Share of the site's usual horizon before which, and after which, no push and no loss of actuation begins."""
 SLIP_DELAY_STEPS = (1, 20)
-SLIP_STEPS = (2, 12)
+SLIP_STEPS = (1, 8)
 PUSH_STEPS = (2, 16)
+MOST_LOST = 0.8
 
 
 @runtime_checkable
@@ -55,9 +56,9 @@ class _Handles:
 
 
 _HANDLES = {
-    "tiny": _Handles({"puck": 1.0}, gripper=2, opens=-1.0, held="contact/held", reach_m=0.10),
+    "tiny": _Handles({"puck": 1.0}, gripper=2, opens=-1.0, held="contact/held", reach_m=0.07),
     "metaworld-pick-place": _Handles(
-        {"object": 1.0, "reach": 1.0, "carry": -1.0}, gripper=3, opens=-1.0, held="object/grasped", reach_m=0.06
+        {"object": 1.0, "reach": 1.0, "carry": -1.0}, gripper=3, opens=-1.0, held="object/grasped", reach_m=0.045
     ),
 }
 
@@ -185,7 +186,7 @@ class Disturbed:
             direction=direction,
             slip_after=int(rng.integers(*SLIP_DELAY_STEPS)),
             slip_steps=round(SLIP_STEPS[0] + hard * (SLIP_STEPS[1] - SLIP_STEPS[0])),
-            kept=np.where(lost, 1.0 - hard, 1.0),
+            kept=np.where(lost, 1.0 - MOST_LOST * hard, 1.0),
         )
 
     def _shown(self, step: Step) -> Step:
