@@ -29,9 +29,9 @@ LEAST_LATE_SHARE = 0.05
 class Completion:
     """How late a try is: a phase that was not reached when normal tries had reached it, reached late, or a time-out.
 
-    A phase is due twice: counted from the beginning, and counted from the phase before it, so that a slow first phase
-    does not excuse a stall in the second. The end of the try is the last phase. Lateness is 1.0 where nine of ten
-    normal tries had got there; the score is the latest phase's so far, 0 while nothing is late, and a time-out adds 1.
+    A phase is due some time after the phase before it, the first after the beginning, and the end of the try after the
+    last: a slow first phase neither excuses nor condemns the second. Lateness is 0 where half of the normal tries had
+    got there and 1.0 where nine of ten had; the score is the greatest so far, and a time-out adds 1.
 
     It reads events "phase/<name>" and "timeout". Where normal tries log no phase the only thing due is the end: the
     detector then IS the stopwatch, elapsed time against the length of normal tries, and is no better than it.
@@ -51,24 +51,18 @@ class Completion:
                 f"a schedule needs {LEAST_TRIES_N} normal tries, not {len(normal)}", remedy="Set more successes aside."
             )
         runs = [_run(one) for one in normal]
-        length_s = np.array([run.length_s for run in runs])
         reached = {name for run in runs for name in run.arrived_s}
         usual = [n for n in reached if sum(n in run.arrived_s for run in runs) >= USUAL_SHARE * len(runs)]
         due = {name: float(np.median([run.arrived_s[name] for run in runs if name in run.arrived_s])) for name in usual}
         names = tuple(sorted(usual, key=lambda name: (due[name], name)))
-        at = np.array([_arrivals(run, names) for run in runs])  # (n, P + 1), the end last
-        since = np.diff(at, axis=1, prepend=0.0)
-        least_s = LEAST_LATE_SHARE * float(np.median(length_s))
-
-        def schedule(times_s: Vector) -> Vector:
-            middle, late = np.quantile(times_s, [0.5, LATE_QUANTILE], axis=0)
-            return np.stack([middle, np.maximum(late - middle, least_s)])
-
-        return _Schedule(names, schedule(at), schedule(since))
+        waits_s = np.diff(np.array([_arrivals(run, names) for run in runs]), axis=1, prepend=0.0)  # the end last
+        due_s, late_s = np.quantile(waits_s, [0.5, LATE_QUANTILE], axis=0)
+        least_s = LEAST_LATE_SHARE * float(np.median([run.length_s for run in runs]))
+        return _Schedule(names, due_s, np.maximum(late_s - due_s, least_s))
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> FittedDetector:
         """Make the detector again from its arrays."""
-        return _Schedule(names_of(arrays["phases"]), arrays["from_begin"], arrays["from_before"])
+        return _Schedule(names_of(arrays["phases"]), arrays["due_s"], arrays["late_s"])
 
 
 @dataclass(frozen=True)
@@ -96,11 +90,11 @@ def _arrivals(run: _Run, names: Sequence[str]) -> Vector:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """When phases are due: float64 (2, P + 1), the median and how much later nine of ten had reached it, in s."""
+    """The phases in order, when each is due after the one before, the end last, and what counts as late, (P + 1,)."""
 
     names: tuple[str, ...]
-    from_begin: Vector
-    from_before: Vector
+    due_s: Vector
+    late_s: Vector
 
     def score(self, seen: Seen) -> tuple[NDArray[np.int64], Vector]:
         """Return stamps (t,) and lateness (t,), 1.0 being as late as the latest tenth of normal tries.
@@ -120,7 +114,7 @@ class _Schedule:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the phases and when they are due."""
-        return {"phases": names_array(self.names), "from_begin": self.from_begin, "from_before": self.from_before}
+        return {"phases": names_array(self.names), "due_s": self.due_s, "late_s": self.late_s}
 
 
 class _Watch:
@@ -129,13 +123,16 @@ class _Watch:
         self._begun_ns: int | None = None
         self._next, self._before_s = 0, 0.0
         self._worst, self._over = 0.0, False
-        self._why = ("", 0.0, "", 0.0, 0.0)
+        self._where, self._passed_s = 0, 0.0
 
     def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:  # noqa: ARG002 - it reads events
         """Return how late the try is."""
         self._begun_ns = t_ns if self._begun_ns is None else self._begun_ns
         now_s = (t_ns - self._begun_ns) / 1e9
-        self._look(now_s)
+        passed_s = now_s - self._before_s
+        late = (passed_s - float(self._known.due_s[self._next])) / float(self._known.late_s[self._next])
+        if late > self._worst:
+            self._worst, self._where, self._passed_s = late, self._next, passed_s
         for event in events:
             self._over = self._over or event == TIMEOUT
             place = self._known.names.index(event) + 1 if event in self._known.names else 0
@@ -145,23 +142,13 @@ class _Watch:
 
     def reason(self) -> str:
         """Say which phase is late, and by how much."""
-        what, passed_s, since, due_s, late_s = self._why
-        late = (
-            f"{what} was not reached {passed_s:.2f} s after {since}; half of the normal tries reach it within "
-            f"{due_s:.2f} s, nine of ten within {due_s + late_s:.2f} s"
-        )
-        return "; ".join([*(["time ran out"] if self._over else []), *([late] if what else [])])
-
-    def _look(self, now_s: float) -> None:
-        """Keep the worst lateness there has been, and what it was."""
-        place, known = self._next, self._known
-        name = known.names[place].removeprefix(PHASE) if place < len(known.names) else "the end"
-        before = known.names[place - 1].removeprefix(PHASE) if place else "the beginning"
-        for table, passed_s, since in (
-            (known.from_begin, now_s, "the beginning"),
-            (known.from_before, now_s - self._before_s, before),
-        ):
-            due_s, late_s = float(table[0, place]), float(table[1, place])
-            late = (passed_s - due_s) / late_s
-            if late > self._worst:
-                self._worst, self._why = late, (name, passed_s, since, due_s, late_s)
+        said = ["time ran out"] if self._over else []
+        if self._worst > 0.0:
+            known, place = self._known, self._where
+            names = ["the beginning", *(name.removeprefix(PHASE) for name in known.names), "the end"]
+            due_s, late_s = float(known.due_s[place]), float(known.late_s[place])
+            said.append(
+                f"{names[place + 1]} was not reached {self._passed_s:.2f} s after {names[place]}; by normal tries it "
+                f"is due after {due_s:.2f} s and late after {due_s + late_s:.2f} s"
+            )
+        return "; ".join(said)
