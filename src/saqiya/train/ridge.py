@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained, Vector
+from saqiya.domain.contracts import Lesson, Progress, RunnablePolicy, Trained
 from saqiya.domain.nouns import PolicySpec
 from saqiya.models.ensemble import Ensemble, EnsemblePolicy, read_ensemble
+from saqiya.models.lifted import fit_lifted
 from saqiya.models.normaliser import RESOLUTION
 from saqiya.train.samples import Setting, finished, normalisers, one_thread, samples_of, settled, who_saw_what
 
@@ -64,7 +65,10 @@ class Ridge:
         layers = []
         for member in range(members):
             weight = samples.weight * seen[member][samples.episode]
-            layers.append(_solve(inputs, target, weight, (int(values["features"]), values["penalty"]), rng))
+            fitted = fit_lifted(
+                inputs, target, weight, features_n=int(values["features"]), penalty=values["penalty"], rng=rng
+            )
+            layers.append((fitted.hidden, fitted.shift, fitted.out, fitted.base))
             progress("train", member + 1, members)
         stacked = [np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)]
         blank = np.zeros(spec.action)
@@ -80,24 +84,3 @@ class Ridge:
             PolicyUnreadable: arrays are missing or have wrong shapes.
         """
         return EnsemblePolicy(spec, read_ensemble(spec, tensors))
-
-
-def _solve(
-    inputs: Vector, target: Vector, weight: Vector, shape: tuple[int, float], rng: np.random.Generator
-) -> tuple[Vector, Vector, Vector, Vector]:
-    """Return hidden weight (D, F), hidden bias (F,), output weight (F, o) and output bias (o,) of one member."""
-    features, penalty = shape
-    width = inputs.shape[1]
-    hidden = rng.normal(size=(width, features)) / np.sqrt(width)
-    kept = weight > 0
-    # Each feature's kink goes through a sample, so that there are most kinks where the data are densest.
-    through = inputs[kept][rng.integers(0, int(kept.sum()), features)]
-    shift = -np.einsum("fd,df->f", through, hidden)
-    share = weight[kept] / weight[kept].sum()
-    lifted = np.maximum(inputs[kept] @ hidden + shift, 0.0)
-    middle, aim = share @ lifted, share @ target[kept]
-    centred = lifted - middle
-    gram = centred.T @ (share[:, None] * centred)
-    gram[np.diag_indices(features)] += penalty * np.trace(gram) / features
-    out = np.linalg.solve(gram, centred.T @ (share[:, None] * (target[kept] - aim)))
-    return hidden, shift, out, aim - middle @ out
