@@ -19,6 +19,7 @@ from saqiya.detect.bands import Along, Bands, Scored, fit_bands
 from saqiya.detect.conformal import conformal_threshold, success_horizon
 from saqiya.domain.contracts import Vector
 from saqiya.errors import MonitorUnreadable
+from saqiya.models.rows import names_array, names_of
 
 __all__ = ["Fused", "Fusion", "FusionWatch", "fit_fusion"]
 
@@ -81,8 +82,8 @@ class Fusion:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays; the threshold is infinite where there is none."""
         return {
-            "names": np.array(self.names, dtype=np.str_),
-            "phases": np.array(self.bands.phases, dtype=np.str_),
+            "names": names_array(self.names),
+            "phases": names_array(self.bands.phases[1:]),  # the first is always ""
             "width_s": self.bands.width_s,
             "centre": self.bands.centre,
             "spread": self.bands.spread,
@@ -100,7 +101,7 @@ class Fusion:
         missing = [name for name in ARRAYS if name not in arrays]
         if missing:
             raise MonitorUnreadable(f"lacks {', '.join(missing)}", remedy="Calibrate again and write it anew.")
-        names, phases = (tuple(str(one) for one in arrays[key]) for key in ("names", "phases"))
+        names, phases = names_of(arrays["names"]), ("", *names_of(arrays["phases"]))
         width_s, centre, spread = (np.asarray(arrays[key], np.float64) for key in ("width_s", "centre", "spread"))
         whole = (len(phases), *centre.shape[1:2], len(names))
         if centre.shape != whole or spread.shape != whole or width_s.shape != whole[:1] or not (spread > 0).all():
