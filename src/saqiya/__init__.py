@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         Format,
         Lesson,
         Operator,
-        Renderable,
         Restorable,
         RunnablePolicy,
         Seen,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from saqiya.domain.streams import EpisodeLog, Event, Start, Stream
     from saqiya.errors import SaqiyaError
     from saqiya.loop.flywheel import Flywheel
+    from saqiya.loop.monitor import Monitor
     from saqiya.loop.report_logs import report_logs
 
 __all__ = [
@@ -44,9 +44,9 @@ __all__ = [
     "Flywheel",
     "Format",
     "Lesson",
+    "Monitor",
     "Operator",
     "PolicySpec",
-    "Renderable",
     "Restorable",
     "RunnablePolicy",
     "SaqiyaError",
@@ -67,6 +67,7 @@ _HOMES = {
     "EpisodeLog": "saqiya.domain.streams",
     "Event": "saqiya.domain.streams",
     "Flywheel": "saqiya.loop.flywheel",
+    "Monitor": "saqiya.loop.monitor",
     "PolicySpec": "saqiya.domain.nouns",
     "SaqiyaError": "saqiya.errors",
     "Start": "saqiya.domain.streams",

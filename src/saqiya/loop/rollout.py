@@ -27,7 +27,9 @@ from saqiya.domain.contracts import (
 from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import EpisodeLog, Event
 from saqiya.errors import SaqiyaError, SiteFault
-from saqiya.loop.mind import Mind
+from saqiya.loop.guard import Guard, Shown
+from saqiya.loop.mind import Mind, Wish
+from saqiya.loop.monitor import Monitor, OnAlarm
 from saqiya.loop.pen import Pen
 
 __all__ = ["Control", "Try", "run_try", "steer"]
@@ -81,11 +83,13 @@ class _Driver:
     mind: Mind | None
     operator: Operator | None
     shadows: Mapping[str, Mind] = field(default_factory=dict)
+    guard: Guard | None = None
     control: Control = Control.AUTONOMOUS
     pen: Pen = field(default_factory=Pen)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     seen: set[str] = field(default_factory=set)
     human_steps: int = 0
+    takeovers: int = 0
     zeros: Vector = field(default_factory=lambda: np.zeros(0))
 
     def start(self, roll: Roll) -> Step:
@@ -99,20 +103,22 @@ class _Driver:
         return (*([self.mind] if self.mind else ()), *self.shadows.values())
 
     def drive(self, step: Step, replayed: Vector | None = None) -> Step:
-        """Carry out one control step and write down who wanted what."""
-        own = None
-        if replayed is None:
-            own = self.mind.wish(step.observation, self.timed) if self.mind else None
-            self._ask_shadows(step)
+        """Carry out one control step and write down who wanted what; once paused, nothing moves."""
+        own, beside = (None, {}) if replayed is not None else self._wishes(step.observation)
         intended = own.action if own else replayed
         human = replayed is None and (own is None or self.control is not Control.AUTONOMOUS)
         wanted = self._ask_operator(step.observation) if human or intended is None else intended
-        executed = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
+        if self.guard is not None:
+            self._hand_over(self.guard.look(step, Shown(self._within(wanted), own, beside, human), self.pen), step)
+            if self.control is Control.PAUSED:
+                return step
+            if self.control is Control.CORRECTION and not human:
+                human, wanted = True, self._ask_operator(step.observation)
+        executed = self._within(wanted)
+        self._write(step.t_ns, own, beside)
         acted = self.pen.acted
         if intended is not None:
             acted["action/intended"].append((step.t_ns, intended))
-        if own and self.mind:
-            self.pen.wish(step.t_ns, own, "policy", ahead=self.mind.looks_ahead)
         if human:
             acted["action/operator"].append((step.t_ns, wanted))
             self.human_steps += 1
@@ -124,11 +130,39 @@ class _Driver:
         self.pen.see(after, values, self.seen)
         return after
 
-    def _ask_shadows(self, step: Step) -> None:
-        for name, mind in self.shadows.items():
-            wish = mind.wish(step.observation, self.timed)
-            self.pen.acted[f"shadow/{name}/action"].append((step.t_ns, wish.action))
-            self.pen.wish(step.t_ns, wish, f"shadow/{name}")
+    def finish(self, step: Step) -> Outcome:
+        """Write down how it ended; the monitor sees the last instant too, in which nobody acts."""
+        paused = self.control is Control.PAUSED
+        self.pen.events.append(Event(step.t_ns, "success" if step.success else "abort" if paused else "timeout"))
+        if self.guard is not None and not paused:
+            self.guard.look(step, None, self.pen)
+        return Outcome.SUCCESS if step.success else Outcome.ABORTED if paused else Outcome.FAILURE
+
+    def _wishes(self, observation: Observation) -> tuple[Wish | None, dict[str, Wish]]:
+        own = self.mind.wish(observation, self.timed) if self.mind else None
+        return own, {f"shadow/{name}": mind.wish(observation, self.timed) for name, mind in self.shadows.items()}
+
+    def _write(self, t_ns: int, own: Wish | None, beside: Mapping[str, Wish]) -> None:
+        if own and self.mind:
+            self.pen.wish(t_ns, own, "policy", ahead=self.mind.looks_ahead)
+        for name, wish in beside.items():
+            self.pen.acted[f"{name}/action"].append((t_ns, wish.action))
+            self.pen.wish(t_ns, wish, name)
+
+    def _hand_over(self, wants: str, step: Step) -> None:
+        """Give what the monitor asks for to the one state machine: an operator takes over, or the robot pauses."""
+        asked = wants == OnAlarm.PAUSE or (wants == OnAlarm.TAKEOVER and self.operator is not None)
+        if not asked or self.control is not Control.AUTONOMOUS:
+            return
+        self.control = steer(self.control, "takeover")
+        if self.operator is not None:
+            self.control = steer(self.control, "correct")
+            self.takeovers += 1
+        self.pen.events.append(Event(step.t_ns, "pause" if self.operator is None else "takeover"))
+
+    def _within(self, wanted: Vector) -> Vector:
+        bounded: Vector = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
+        return bounded
 
     def _ask_operator(self, observation: Observation) -> Vector:
         if self.operator is None:
@@ -186,20 +220,26 @@ def run_try(
     operator: Operator | None,
     facts: Mapping[str, Any],
     shadows: Mapping[str, RunnablePolicy] = MappingProxyType({}),
+    monitor: Monitor | None = None,
 ) -> Try:
     """Run one try at `site` and return its log.
 
     A try ends when the site's criterion holds, or at the horizon ("timeout"). With `roll.takeover` the logged actions
     are replayed up to the takeover, then the operator drives; an attempt that fails is wound back further.
 
+    A monitor sees every action before it is carried out. Its alarms are events, its score is a stream. Where it wants
+    a takeover and there is an operator, the operator acts in the policy's place from that step on; where it wants a
+    pause and there is none, nothing moves any more and the try is aborted.
+
     Args:
         site: where it happens; reset by this call.
         roll: where it starts and who acts.
         policy: acts, or, beside an operator, says what it would have done.
-        operator: acts when there is no policy or after the takeover.
-        facts: goes into the log's metadata (policy id, site, task ...).
+        operator: acts when there is no policy or after a takeover.
+        facts: goes into the log's metadata (policy key, site, task ...).
         shadows: policies, by name, that are asked at every step and never move anything: what they want becomes
             `shadow/<name>/action`, and how unsure they are `shadow/<name>/uncertainty`.
+        monitor: watches; it is told `facts["policy"]`, and takes no part in a correction.
 
     Raises:
         SiteFault: the site failed, or returned a wrong shape, a value that is not finite or a clock that does not
@@ -207,16 +247,16 @@ def run_try(
     """
     minds = {name: Mind(shadow) for name, shadow in shadows.items()}
     driver = _Driver(site, Mind(policy) if policy is not None else None, operator, minds)
+    if monitor is not None and roll.takeover is None:
+        driver.guard = Guard(monitor, policy=str(facts.get("policy", "")))
     step = driver.start(roll)
     void = ""
-    takeovers = 0
     if roll.takeover is not None:
-        step, takeovers, void = _corrected(driver, step, roll.takeover)
+        step, driver.takeovers, void = _corrected(driver, step, roll.takeover)
     else:
         driver.control = Control.AUTONOMOUS if policy is not None else Control.CORRECTION
         step = _until_done(driver, step, site.spec.horizon_steps)
-    driver.pen.events.append(Event(step.t_ns, "success" if step.success else "timeout"))
-    outcome = Outcome.SUCCESS if step.success else Outcome.FAILURE
+    outcome = driver.finish(step)
     metadata = {
         **facts,
         "source": roll.source.value,
@@ -224,17 +264,19 @@ def run_try(
         "start": {"seed": roll.start.seed, "factors": dict(roll.start.factors)},
         "outcome": outcome.value,
         "human_steps": driver.human_steps,
-        "takeovers": takeovers,
+        "takeovers": driver.takeovers,
     }
     log = EpisodeLog(roll.key, driver.pen.streams(), tuple(driver.pen.events), metadata)
-    return Try(log, step.success, driver.human_steps, takeovers, dict(driver.seconds), void)
+    return Try(log, step.success, driver.human_steps, driver.takeovers, dict(driver.seconds), void)
 
 
 def _until_done(driver: _Driver, step: Step, limit: int) -> Step:
-    for _ in range(limit):
-        if step.success:
-            break
-        step = driver.drive(step)
+    """Go on until the criterion holds, the time is up or it is paused; an operator who takes over has time anew."""
+    takeovers = driver.takeovers
+    while limit > 0 and not step.success and driver.control is not Control.PAUSED:
+        step, limit = driver.drive(step), limit - 1
+        if driver.takeovers > takeovers:
+            takeovers, limit = driver.takeovers, int(OPERATOR_STEPS * driver.site.spec.horizon_steps) - 1
     return step
 
 
