@@ -7,11 +7,12 @@ import pytest
 from saqiya import plugins
 from saqiya.testing import check_trainer
 
-SHORT = {"ensemble": {"steps": 250, "width": 64, "layers": 2, "rate": 3e-3}}
+BRIEF = {"steps": 250, "width": 64, "layers": 2, "rate": 3e-3}
+SHORT = {"dropout": BRIEF, "ensemble": BRIEF}
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    missing = name == "ensemble" and find_spec("torch") is None
+    missing = name in SHORT and find_spec("torch") is None
     return [pytest.mark.skipif(missing, reason="needs saqiya[train]")]
 
 

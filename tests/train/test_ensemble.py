@@ -41,6 +41,12 @@ def test_layers_have_the_shape_that_was_asked_for() -> None:
     assert shapes == [(2, 2, 16), (2, 16, 16), (2, 16, 16), (2, 16, 2)]
 
 
+@pytest.mark.parametrize("members", [3, 5])
+def test_as_many_members_speak_as_were_asked_for(members: int) -> None:
+    policy = Ensemble().load(SPEC, fit(steps=1, members=members))
+    assert policy.act({"state": np.zeros(2)}).samples.shape == (members, 2, 1)
+
+
 def test_members_are_not_copies() -> None:
     weights = fit(steps=1)["layer0/weight"]
     assert all(not np.array_equal(weights[0], other) for other in weights[1:])

@@ -19,7 +19,7 @@ from saqiya.domain.nouns import PolicySpec
 from saqiya.errors import PolicyUnreadable, SiteFault
 from saqiya.models.normaliser import Normaliser
 
-__all__ = ["Ensemble", "EnsemblePolicy", "read_ensemble"]
+__all__ = ["Ensemble", "EnsemblePolicy", "read_ensemble", "row_of", "rows_of"]
 
 _LAYER = re.compile(r"layer(\d{1,3})/(?:weight|bias)")
 
@@ -112,6 +112,27 @@ def _unreadable(what: str) -> PolicyUnreadable:
     return PolicyUnreadable(what, subject="policy", remedy="Train it again, or give the spec it was trained with.")
 
 
+def row_of(spec: PolicySpec, observation: Observation) -> Vector:
+    """Return one observation's streams side by side, float64 (D,).
+
+    Raises:
+        SiteFault: a stream is missing or has another width than the policy was trained on.
+    """
+    for name, width in spec.observation.items():
+        if name not in observation or observation[name].shape != (width,):
+            raise SiteFault(
+                f"the policy reads {name!r} with {width} numbers, and the site does not give that",
+                subject="observation",
+                remedy="Use a policy that was trained for this site.",
+            )
+    return np.concatenate([observation[name] for name in spec.observation])
+
+
+def rows_of(spec: PolicySpec, observations: Mapping[str, Vector]) -> Vector:
+    """Return many observations' streams, (t, width) each, side by side: float64 (t, D)."""
+    return np.concatenate([observations[name].reshape(-1, width) for name, width in spec.observation.items()], axis=1)
+
+
 class EnsemblePolicy:
     """An ensemble that acts: the members' mean chunk, every member's chunk, and the noise. It draws nothing."""
 
@@ -128,21 +149,12 @@ class EnsemblePolicy:
         Raises:
             SiteFault: the observation lacks a stream or has another width than the policy was trained on.
         """
-        for name, width in self.spec.observation.items():
-            if name not in observation or observation[name].shape != (width,):
-                raise SiteFault(
-                    f"the policy reads {name!r} with {width} numbers, and the site does not give that",
-                    subject="observation",
-                    remedy="Use a policy that was trained for this site.",
-                )
-        row = np.concatenate([observation[name] for name in self.spec.observation])
+        row = row_of(self.spec, observation)
         samples = self._ensemble.chunks(row[None, :])[:, 0]
         return Action(chunk=samples.mean(axis=0), samples=samples, noise=self._ensemble.noise)
 
     def act_batch(self, observations: Mapping[str, Vector]) -> Action:
         """Answer many observations at once, (t, D) a stream: chunk (t, k, d), samples (m, t, k, d), noise (d,)."""
-        rows = np.concatenate(
-            [observations[name].reshape(-1, width) for name, width in self.spec.observation.items()], 1
-        )
+        rows = rows_of(self.spec, observations)
         samples = self._ensemble.chunks(rows)
         return Action(chunk=samples.mean(axis=0), samples=samples, noise=self._ensemble.noise)
