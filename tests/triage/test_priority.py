@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,20 +10,31 @@ from hypothesis import strategies as st
 from saqiya.domain.nouns import CorrectionKind
 from saqiya.domain.streams import Start
 from saqiya.errors import UsageError
-from saqiya.triage.priority import Candidate, plan_requests, priority
+from saqiya.triage.conditions import tabulate
+from saqiya.triage.priority import (
+    Candidate,
+    Effort,
+    Standing,
+    breadth,
+    minutes_by_mode,
+    plan_requests,
+    priority,
+)
+from saqiya.triage.vocabulary import built_in, parse
 
 RANGES = {"x": (0.0, 1.0)}
+PARENTS = {name: word.parent for name, word in built_in().words.items()}
+NOWHERE = tabulate([])
 
 
-def ranked(label="slip", failures_n=5, **kwargs):
-    return priority(
-        label, failures_n=failures_n, episodes_n=50, human_minutes=kwargs.pop("human_minutes", 1.0), **kwargs
-    )
+def ranked(label="slip", failures_n=5, episodes_n=50, *, minutes=1.0, deployed=NOWHERE, words=None, **known):
+    standing = Standing((words or built_in()).word(label), failures_n, episodes_n, **known)
+    return priority(standing, human_minutes=minutes, deployed=deployed)
 
 
 def mode(label, value, *places):
     failures = {f"{label}-{index}": Start(index, {"x": x}) for index, x in enumerate(places)}
-    return Candidate(f"mode-{label}", label, value, failures)
+    return Candidate(f"mode-{label}", label, PARENTS[label], value, failures)
 
 
 def plan(*modes, covered=(0.5,), budget=25, restorable=True):
@@ -28,31 +42,123 @@ def plan(*modes, covered=(0.5,), budget=25, restorable=True):
     return plan_requests(modes, covered=starts, ranges=RANGES, budget=budget, restorable=restorable)
 
 
+def tries(kept_n, tried_n, steps=100):
+    return [Effort(steps, 0, accepted=index < kept_n) for index in range(tried_n)]
+
+
 def test_the_priority_is_the_product_of_the_factors_shown():
-    found = ranked(corrected=(3, 4), regression=(1, 4), human_minutes=2.0)
+    found = ranked(efforts=tries(3, 4), regression=(1, 4), taught=(2, 6), minutes=2.0)
     factors = dict(found.factors)
     product = 1.0 / factors.pop("human_minutes")
     for value in factors.values():
         product *= value
     assert found.value == pytest.approx(product)
+    assert set(found.because) == set(found.factors)
+    assert "3 of 4 corrections accepted; 2 of 6" in found.because["learnability"]
 
 
 def test_a_frequent_costly_or_open_mode_comes_first():
     assert ranked(failures_n=9).value > ranked(failures_n=5).value
     assert ranked("collision").value > ranked("slip").value
     assert ranked().value > ranked(regression=(9, 10)).value
-    assert ranked().value > ranked(human_minutes=2.0).value
-    assert ranked(corrected=(9, 10)).value > ranked(corrected=(1, 10)).value
+    assert ranked().value > ranked(minutes=2.0).value
+    assert ranked(efforts=tries(9, 10)).value > ranked(efforts=tries(1, 10)).value
+
+
+def test_a_workspaces_own_weight_counts():
+    words = parse("[severity]\nslip = 10", Path("vocabulary.toml"))
+    assert ranked("slip", words=words).value == pytest.approx(10 * ranked("slip").value)
+
+
+def test_corrections_that_are_accepted_but_teach_nothing_count_as_hard_to_learn():
+    assert ranked(efforts=tries(9, 10), taught=(0, 10)).value < ranked(efforts=tries(9, 10), taught=(8, 10)).value
+
+
+def test_a_mode_that_was_tried_and_failed_is_as_open_as_one_that_nobody_tried():
+    assert ranked(regression=(0, 5)).factors["still_failing"] == ranked().factors["still_failing"] == 1.0
+    shares = [ranked(regression=(passed, 5)).factors["still_failing"] for passed in range(6)]
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_a_mode_seen_in_few_episodes_is_not_written_off():
-    rare = priority("slip", failures_n=1, episodes_n=10, human_minutes=1.0)
-    assert rare.factors["frequency"] > 0.1
+    assert ranked(failures_n=1, episodes_n=10).factors["frequency"] > 0.1
 
 
-def test_more_failures_than_episodes_cannot_be():
-    with pytest.raises(UsageError, match="cannot be"):
-        priority("slip", failures_n=3, episodes_n=2, human_minutes=1.0)
+@pytest.mark.parametrize(
+    "known", [{"failures_n": 3, "episodes_n": 2}, {"taught": (3, 2)}, {"regression": (-1, 2)}, {"minutes": 0.0}]
+)
+def test_counts_that_cannot_be_are_refused(known):
+    with pytest.raises(UsageError, match=r"slip: .* cannot be"):
+        ranked(**known)
+
+
+def test_minutes_are_measured_and_drawn_to_the_mean_of_all():
+    minutes = minutes_by_mode(
+        {"slip": tries(9, 30, steps=1200), "no_grasp": tries(9, 30, steps=2400), "stall": tries(1, 1, steps=12000),
+         "rotation": ()},
+        rate_hz=20.0, switch_steps=20,
+    )  # fmt: skip
+    mean = (30 * 1.0 + 30 * 2.0 + 10.0) / 61
+    assert minutes["slip"] == pytest.approx((30 * 1.0 + 5 * mean) / 35)
+    assert minutes["slip"] < mean < minutes["no_grasp"]
+    assert minutes["rotation"] == pytest.approx(mean)
+    assert minutes["stall"] < 4.0, "one slow correction says little"
+
+
+def test_a_takeover_costs_a_switch_of_attention():
+    one, other = ([Effort(100, takeovers, accepted=True)] for takeovers in (0, 3))
+    minutes = [minutes_by_mode({"slip": given}, rate_hz=20.0, switch_steps=20)["slip"] for given in (one, other)]
+    assert minutes == pytest.approx([100 / 1200, 160 / 1200])
+
+
+def test_while_nothing_was_timed_no_mode_gains():
+    assert minutes_by_mode({"slip": (), "stall": ()}, rate_hz=20.0, switch_steps=20) == {"slip": 1.0, "stall": 1.0}
+    with pytest.raises(UsageError, match="rate"):
+        minutes_by_mode({}, rate_hz=0.0, switch_steps=20)
+
+
+def deployed_tries(n=200):
+    rng = np.random.default_rng(5)
+    tries = [{"object": str(rng.choice(list("abcde"))), "x": float(rng.uniform())} for _ in range(n)]
+    return tries, tabulate(tries)
+
+
+def test_a_new_mode_that_touches_many_conditions_comes_before_a_rare_edge_case():
+    tries, table = deployed_tries()
+    edge = [row for row, one in enumerate(tries) if one["object"] == "b" and one["x"] < 0.25][:4]
+    spread = [next(row for row, one in enumerate(tries) if one["object"] == word) for word in "acde"]
+    assert len(edge) == len(spread) == 4
+    new, rare = (ranked(failures_n=4, episodes_n=200, failed=rows, deployed=table) for rows in (spread, edge))
+    assert new.value > rare.value
+    assert rare.factors["breadth"] == 1.0
+    assert "touches 2 conditions" in rare.because["breadth"]
+    known_for_long = ranked(failures_n=4, episodes_n=200, failed=edge, deployed=table, regression=(5, 5))
+    assert new.value > 2 * known_for_long.value
+
+
+def test_breadth_never_outweighs_twice_the_frequency():
+    tries, table = deployed_tries()
+    narrow = [row for row, one in enumerate(tries) if one["object"] == "b" and one["x"] < 0.25]
+    assert breadth(range(len(tries)), table)[0] < 2.0
+    rare = ranked(failures_n=10, episodes_n=200, failed=range(10), deployed=table)
+    often = ranked(failures_n=24, episodes_n=200, failed=narrow, deployed=table)
+    assert often.factors["frequency"] >= 2 * rare.factors["frequency"]
+    assert often.value > rare.value
+
+
+def test_a_mode_is_not_broad_because_it_is_frequent():
+    _, table = deployed_tries(400)
+    rng = np.random.default_rng(6)
+    few, many = (
+        np.mean([breadth(rng.choice(400, n, replace=False), table)[1:] for _ in range(200)], axis=0) for n in (4, 60)
+    )
+    assert few[0] == pytest.approx(few[1], rel=0.03)
+    assert many[0] == pytest.approx(many[1], rel=0.03)
+
+
+def test_where_conditions_are_not_known_breadth_says_nothing():
+    assert breadth([], NOWHERE) == (1.0, 0, 0.0)
+    assert breadth([0], tabulate([{}, {"light": "dark"}, {"light": "dim"}]))[0] == 1.0
 
 
 def test_starts_are_the_farthest_from_what_is_covered():
@@ -88,7 +194,7 @@ def test_the_same_place_is_asked_for_once():
 
 
 def test_a_failure_from_an_unknown_start_cannot_be_asked_for():
-    unknown = Candidate("mode-slip", "slip", 1.0, {"a": None})
+    unknown = Candidate("mode-slip", "slip", "grasp_failure", 1.0, {"a": None})
     assert plan(unknown) == ()
 
 

@@ -116,7 +116,7 @@ def _from_moments(task: str, result: Moments) -> list[Advice]:
 def _from_slices(task: str, conditions: Sequence[Slice]) -> list[Advice]:
     found = [
         Advice(
-            f"Collect corrections where {item.factor} is {item.value}{_on(task)}.",
+            f"Collect corrections where {item.condition}{_on(task)}.",
             f"{item.failures} of {item.trials} failed there, {item.rest[0]} of {item.rest[1]} elsewhere "
             f"(q = {item.q_value:.2g}).",
         )
@@ -125,7 +125,7 @@ def _from_slices(task: str, conditions: Sequence[Slice]) -> list[Advice]:
     ][:MOST_SLICES_N]
     if conditions and not found:
         thin = [item for item in conditions if item.trials < FEWEST_N][:MOST_SLICES_N]
-        words = ", ".join(f"{item.factor} {item.value} ({item.failures} of {item.trials} failed)" for item in thin)
+        words = ", ".join(f"{item.condition} ({item.failures} of {item.trials} failed)" for item in thin)
         found.append(
             Advice(
                 f"Not enough to say which condition fails more{_on(task)}."

@@ -31,7 +31,7 @@ from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
-from saqiya.triage.vocabulary import WORDS
+from saqiya.triage.vocabulary import built_in
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -320,7 +320,7 @@ def _order(mode: ModeRow) -> tuple[float, str]:
 
 
 def _mode(catalog: Catalog, mode: FailureMode, tries_n: int) -> ModeRow:
-    word = WORDS.get(mode.label)
+    word = built_in().words.get(mode.label)
     return ModeRow(
         key=catalog.key_of(mode.id),
         label=mode.label,

@@ -14,18 +14,21 @@ from saqiya.domain.nouns import (
     FailureMode,
     Noun,
     Novelty,
+    Policy,
 )
 from saqiya.domain.streams import Start
 from saqiya.models.starts import encode, spacing
 from saqiya.stores.workspace import Workspace
+from saqiya.triage.conditions import tabulate
 from saqiya.triage.modes import group
-from saqiya.triage.priority import Candidate, plan_requests, priority
+from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode, plan_requests, priority
 from saqiya.triage.rules import Facts, label
+from saqiya.triage.vocabulary import Vocabulary, built_in
 
 __all__ = ["Triaged", "run"]
 
-MINUTES_PER_CORRECTION = 1.0
-"""Human minutes a correction takes, until a workspace has timed its own: the same for every mode, so no mode gains."""
+SWITCH_STEPS = 20
+"""What a takeover costs beside its steps: the operator's switch of attention, in control steps."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,30 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     """
     episodes = {failure.id: store.catalog.get(failure.episode, Episode) for failure in failures}
     apart = spacing(encode(list(training), ranges)) if len(training) > 1 else None
-    verdicts = {failure.id: label(_facts(failure, novelty.get(failure.episode), phases, apart)) for failure in failures}
-    history = _history(store)
+    vocabulary = built_in()
+    verdicts = {
+        failure.id: label(_facts(failure, novelty.get(failure.episode), phases, apart), vocabulary)
+        for failure in failures
+    }
+    starts = [store.catalog.get(one, Episode).start for one in deployment.episodes]
+    deployed = tabulate([start.factors if start is not None else {} for start in starts])
+    row = {failure.id: deployment.episodes.index(failure.episode) for failure in failures}
+    efforts = _efforts(store, vocabulary)
+    for one in verdicts.values():
+        efforts.setdefault(one.label, [])
+    spec = store.catalog.get(deployment.policy, Policy).spec
+    timed: Mapping[str, Sequence[Effort]] = efforts if spec is not None else dict.fromkeys(efforts, ())
+    minutes = minutes_by_mode(timed, rate_hz=spec.rate_hz if spec else 1.0, switch_steps=SWITCH_STEPS)
     rows: list[tuple[Noun, str]] = []
     for draft in group(verdicts, {failure.id: failure.evidence for failure in failures}):
-        ranked = priority(
-            draft.label,
+        standing = Standing(
+            vocabulary.word(draft.label),
             failures_n=len(draft.members),
             episodes_n=len(deployment.episodes),
-            human_minutes=MINUTES_PER_CORRECTION,
-            corrected=history.get(draft.label, (0, 0)),
+            efforts=efforts.get(draft.label, ()),
+            failed=[row[one] for one in draft.members],
         )
+        ranked = priority(standing, human_minutes=minutes[draft.label], deployed=deployed)
         mode = FailureMode(
             id=store.catalog.new_id("failure_mode"),
             label=draft.label,
@@ -85,11 +101,12 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
             medoid=draft.medoid,
             priority=ranked.value,
             factors=ranked.factors,
+            vocabulary=vocabulary.version,
         )
         rows.append((mode, f"{key}/mode/{draft.label}"))
     modes = tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, FailureMode))
     candidates = [
-        Candidate(mode.id, mode.label, mode.priority, {one: episodes[one].start for one in mode.members})
+        Candidate(mode.id, mode.label, mode.parent, mode.priority, {one: episodes[one].start for one in mode.members})
         for mode in modes
     ]
     drafts = plan_requests(candidates, covered=training, ranges=ranges, budget=budget, restorable=restorable)
@@ -123,11 +140,12 @@ def _facts(failure: Failure, novelty: Novelty | None, phases: Sequence[str], apa
     )
 
 
-def _history(store: Workspace) -> dict[str, tuple[int, int]]:
-    """Count, by label, how many corrections were accepted of how many tried: what people could show so far."""
-    requests = {one.id: one.target for one in store.catalog.all(CorrectionRequest)}
-    counts: dict[str, tuple[int, int]] = {}
-    for correction in store.catalog.all(Correction):
-        accepted, tried = counts.get(requests[correction.request], (0, 0))
-        counts[requests[correction.request]] = (accepted + correction.accepted, tried + 1)
-    return counts
+def _efforts(store: Workspace, vocabulary: Vocabulary) -> dict[str, list[Effort]]:
+    """Return what every correction took, by the label it was asked for: what people could show so far."""
+    requests = {one.id: one for one in store.catalog.all(CorrectionRequest)}
+    efforts: dict[str, list[Effort]] = {}
+    for one in store.catalog.all(Correction):
+        if requests[one.request].mode is not None:
+            target = vocabulary.resolve(requests[one.request].target)
+            efforts.setdefault(target, []).append(Effort(one.human_steps, one.takeovers, one.accepted))
+    return efforts
