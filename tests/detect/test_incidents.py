@@ -71,3 +71,41 @@ def test_a_held_stream_shows_a_second_grasp_but_not_chatter():
 
 def test_an_abort_is_a_failure():
     assert failed((5, "abort"), outcome=Outcome.ABORTED).evidence["abort"] == 1.0
+
+
+def test_a_takeover_is_a_failure_of_the_policy_whatever_came_of_the_try():
+    for outcome in (Outcome.SUCCESS, Outcome.UNKNOWN):
+        found = failed((1, "phase/reach"), (4, "takeover"), outcome=outcome)
+        assert found.moment_ns == 4 * S
+        assert (found.evidence["takeover"], found.evidence["person_n"], found.evidence["person_s"]) == (1.0, 1.0, 4.0)
+
+
+def test_an_emergency_stop_is_one_too():
+    found = failed((6, "/e_stop"), outcome=Outcome.UNKNOWN)
+    assert found.evidence["estop"] == 1.0
+    assert "takeover" not in found.evidence
+
+
+def test_the_stream_of_authors_tells_a_takeover_as_well():
+    author = np.zeros((100, 1), np.uint8)
+    author[70:] = 1
+    streams = {"author": Stream(np.arange(100, dtype=np.int64) * S // 10, author)}
+    assert failed(outcome=Outcome.SUCCESS, streams=streams).moment_ns == 7 * S
+
+
+def test_what_the_person_reached_is_not_the_policys():
+    found = failed(
+        (1, "phase/reach"), (4, "takeover"), (5, "phase/grasp"), (6, "contact/lost"), (7, "phase/lift"),
+        outcome=Outcome.SUCCESS,
+    )  # fmt: skip
+    assert (found.phase, found.evidence["phases_reached_n"], found.evidence["lost_n"]) == ("reach", 1.0, 0.0)
+    assert (found.evidence["progress_s"], found.evidence["stalled_s"]) == (1.0, 3.0)
+
+
+def test_an_alarm_before_the_person_is_where_to_look_first():
+    assert failed((4, "takeover"), alarms=[alarm(2)], outcome=Outcome.SUCCESS).moment_ns == 2 * S
+    assert failed((4, "takeover"), alarms=[alarm(5)], outcome=Outcome.SUCCESS).moment_ns == 4 * S
+
+
+def test_alarms_alone_do_not_make_a_success_a_failure():
+    assert failed(alarms=[alarm(2)], outcome=Outcome.UNKNOWN) is None
