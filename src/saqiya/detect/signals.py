@@ -130,30 +130,52 @@ class _Limits:
         return tuple(sorted({name for rule in self.rules for name in rule.streams if name}))
 
 
+class _Gauges:
+    """The gauges of all rules on one try, their numbers side by side."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        ends = np.cumsum([len(rule.limit) for rule in rules]).tolist()
+        self._now = np.zeros(ends[-1])
+        self._place = [slice(end - len(rule.limit), end) for rule, end in zip(rules, ends, strict=True)]
+        self._gauges = [GAUGES[rule.kind](rule.streams, rule.params) for rule in rules]
+        self._always = {at for at, rule in enumerate(rules) if rule.kind == "dropout"}
+        self._of: dict[str, list[int]] = {name: [] for rule in rules for name in rule.streams}
+        for at, rule in enumerate(rules):
+            for name in rule.streams:
+                self._of[name].append(at)
+
+    def read(self, t_ns: int, row: Row, events: Sequence[str]) -> Vector:
+        """Return what all gauges show now; valid until the next call. Only those to which something came are asked."""
+        known = _finite(row, self._of)
+        asked = self._always.union(*(self._of[name] for name in known), self._of.get("", ()) if events else ())
+        for at in asked:
+            self._now[self._place[at]] = self._gauges[at].read(t_ns, known, events)
+        return self._now
+
+
 class _Watch:
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [(rule, GAUGES[rule.kind](rule.streams, rule.params)) for rule in rules]
-        self._names = frozenset(name for rule in rules for name in rule.streams)
-        self._worst: tuple[Rule, Vector] | None = None
+        self._rules, self._gauges = rules, _Gauges(rules)
+        self._limit = np.concatenate([rule.limit for rule in rules])
+        self._worst, self._value = -1, 0.0
 
     def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:
         """Return by how much the worst rule is over its limit."""
-        known = _finite(row, self._names)
-        worst, self._worst = 1.0, None
-        for rule, gauge in self._rules:
-            values = gauge.read(t_ns, known, events)
-            share = float((values / rule.limit).max())
-            if share > worst:
-                worst, self._worst = share, (rule, values.copy())
-        return worst - 1.0
+        now = self._gauges.read(t_ns, row, events)
+        share = now / self._limit
+        worst = int(share.argmax())
+        over = float(share[worst]) - 1.0
+        self._worst, self._value = (worst, float(now[worst])) if over > 0.0 else (-1, 0.0)
+        return max(over, 0.0)
 
     def reason(self) -> str:
         """Say which rule is broken most, with its numbers."""
-        if self._worst is None:
-            return ""
-        rule, values = self._worst
-        at = int((values / rule.limit).argmax())
-        return _SAYS[rule.kind](rule, float(values[at]), at)
+        at = self._worst
+        for rule in self._rules if at >= 0 else ():
+            if at < len(rule.limit):
+                return _SAYS[rule.kind](rule, self._value, at)
+            at -= len(rule.limit)
+        return ""
 
 
 def _finite(row: Row, names: Iterable[str]) -> dict[str, Vector]:
@@ -200,20 +222,12 @@ def _length_s(seen: Seen) -> float:
 def _most(rules: Sequence[Rule], normal: Sequence[Seen]) -> list[Vector]:
     """Return for each rule the most that its gauge showed in each normal try, float64 (n, C)."""
     names = sorted({name for rule in rules for name in rule.streams})
-    found: list[list[Vector]] = [[] for _ in rules]
-    for seen in normal:
-        gauges = [GAUGES[rule.kind](rule.streams, rule.params) for rule in rules]
-        most: list[Vector | None] = [None] * len(rules)
+    peaks = np.zeros((len(normal), sum(len(rule.limit) for rule in rules)))
+    for peak, seen in zip(peaks, normal, strict=True):
+        gauges = _Gauges(rules)
         for t_ns, row, events in instants(seen, names):
-            known = _finite(row, names)
-            for index, gauge in enumerate(gauges):
-                now = gauge.read(t_ns, known, events)
-                before = most[index]
-                most[index] = now.copy() if before is None else np.maximum(before, now)
-        for index, peak in enumerate(most):
-            if peak is not None:
-                found[index].append(peak)
-    return [np.array(one) for one in found]
+            np.maximum(peak, gauges.read(t_ns, row, events), out=peak)
+    return np.split(peaks, np.cumsum([len(rule.limit) for rule in rules])[:-1], axis=1)
 
 
 def _limited(rule: Rule, most: Vector, lengths_s: Sequence[float]) -> Rule | None:
