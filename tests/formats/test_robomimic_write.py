@@ -104,7 +104,7 @@ def test_what_was_resampled_or_made_up_is_said(tmp_path: Path) -> None:
     assert "contact/force (80 Hz) is given as the latest sample at each action (20 Hz)" in notes
     assert "no env_args are known, and none were invented" in notes
     assert "no reward was logged" in notes
-    assert "in the group saqiya alone, not in obs: policy/uncertainty" in notes
+    assert "in the group saqiya alone, not in obs: policy/chunk, policy/uncertainty" in notes
 
 
 def test_nothing_comes_from_the_future(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
 __all__ = ["make_episode", "make_video"]
 
 _FORCE_PER_STEP = 4
+_CHUNK, _EXECUTE = 4, 2
 _GOP = 4
 _START = b"\0\0\0\1"
 _KEY_HEADS = {"h264": (b"\x67", b"\x68", b"\x65"), "hevc": (b"\x40\x01", b"\x42\x01", b"\x44\x01", b"\x26\x01")}
@@ -35,14 +36,16 @@ def make_episode(
     """Build one try of a made-up reaching task, as `loop.rollout` would log it.
 
     It has T + 1 rows of `observation/state` (4,) and `observation/goal` (2,), T rows of `action/executed` (2,),
-    `author` and `policy/uncertainty`, and `contact/force` (3,) at four times the control rate.
+    `author` and `policy/uncertainty`, `policy/chunk` (4, 2) at every second of these, and `contact/force` (3,) at four
+    times the control rate.
 
     Args:
         seed: draws start, goal, path and noise; equal arguments give equal episodes.
         steps: T, control steps.
         rate_hz: control rate.
         success: ends with the event and outcome "success", else "timeout" and "failure".
-        strange_from: from this step on the hand is far from where such tries lead, and the policy's members disagree.
+        strange_from: from this step on the hand is far from where such tries lead, the policy's members disagree, and
+            its chunks contradict one another.
         streams: further streams, or others in place of those above, one row for each of the first rows' stamps.
         metadata: further facts, or others in place of the usual ones.
     """
@@ -57,13 +60,15 @@ def make_episode(
         place[strange_from:] += 2.0
         uncertainty[strange_from:] += 1.0
     speed = np.diff(place, axis=0, prepend=place[:1]) * rate_hz
+    executed = np.diff(place, axis=0) * rate_hz
     force_ns = np.arange(steps * _FORCE_PER_STEP, dtype=np.int64) * (period_ns // _FORCE_PER_STEP)
     made = {
         "observation/state": Stream(stamps, np.hstack([place, speed]), clock="sim"),
         "observation/goal": Stream(stamps.copy(), np.repeat(goal[None], steps + 1, axis=0), clock="sim", unit="m"),
-        "action/executed": Stream(stamps[:-1].copy(), np.diff(place, axis=0) * rate_hz, clock="sim"),
+        "action/executed": Stream(stamps[:-1].copy(), executed, clock="sim"),
         "author": Stream(stamps[:-1].copy(), np.zeros((steps, 1), dtype=np.uint8), clock="sim"),
         "policy/uncertainty": Stream(stamps[:-1].copy(), uncertainty, clock="sim"),
+        "policy/chunk": Stream(stamps[:-1:_EXECUTE].copy(), _chunks(executed, strange_from, seed), clock="sim"),
         "contact/force": Stream(force_ns, rng.normal(0.0, 0.1, (force_ns.size, 3)), clock="sim", unit="N"),
     }
     for name, values in (streams or {}).items():
@@ -81,6 +86,17 @@ def make_episode(
     last_ns = int(stamps[-1])
     events = (Event(0, "phase/reach"), Event(last_ns, "success" if success else "timeout"))
     return EpisodeLog(f"episode_{seed}", made, events, facts)
+
+
+def _chunks(executed: NDArray[np.float64], strange_from: int | None, seed: int) -> NDArray[np.float32]:
+    """Return what a policy wanted, float32 (n, 4, 2), at every second step: about what then came."""
+    rng = np.random.default_rng([seed, 1])
+    begun = np.arange(0, len(executed), _EXECUTE)
+    ahead = np.minimum(begun[:, None] + np.arange(_CHUNK), len(executed) - 1)
+    spread = np.where(begun < (len(executed) if strange_from is None else strange_from), 0.01, 1.0)
+    noise = rng.normal(size=(len(begun), _CHUNK, executed.shape[1])) * spread[:, None, None]
+    wanted: NDArray[np.float32] = (executed[ahead] + noise).astype(np.float32)
+    return wanted
 
 
 def make_video(
