@@ -54,6 +54,19 @@ def test_the_first_closing_is_measured_where_it_was_closed():
     assert "closed_s" not in seen(gripper__opening=line(0.8))
 
 
+@pytest.mark.parametrize(("told_row", "let_go"), [(59, 1.0), (40, 0.0)])
+def test_a_hold_that_ends_was_let_go_when_the_command_changed_just_before(told_row, let_go):
+    held = (np.arange(100) >= 20) & (np.arange(100) < 60)
+    held[[30, 70]] = False, True  # contact chatters
+    found = seen(object__grasped=line(held), action__executed=line(0.5, np.where(np.arange(100) < told_row, 1.0, -1.0)))
+    assert found == {"held": 1.0, "holds_n": 1.0, "dropped_s": 3.0, "let_go": let_go}
+
+
+def test_what_is_held_to_the_end_was_not_dropped():
+    found = seen(puck__held=line(np.arange(100) > 20), action__executed=line(np.arange(100)))
+    assert found == {"held": 1.0, "holds_n": 1.0}
+
+
 def test_an_arm_is_still_from_when_it_came_where_it_stayed():
     found = seen(hand=line(np.minimum(np.arange(100), 60.0), 0.0))
     assert found["still_s"] == pytest.approx((99 - 58) * 0.05)
@@ -64,7 +77,7 @@ def test_what_a_person_did_is_not_read():
     events = [Event(0, "phase/reach"), Event(until_ns + 1, "phase/grasp"), Event(5, "bell")]
     held = np.arange(100) > 60
     found = seen(until_ns, events, object__held=line(held), carry=line(np.linspace(99.0, 0.0, 100)))
-    assert found == {"phase_s/reach": 0.0, "held": 0.0, "goal_first_m": 99.0, "goal_last_m": 49.0}
+    assert found == {"phase_s/reach": 0.0, "held": 0.0, "holds_n": 0.0, "goal_first_m": 99.0, "goal_last_m": 49.0}
 
 
 def test_gaps_in_a_log_are_not_read_as_numbers():

@@ -56,6 +56,12 @@ def test_lost_taken_again_and_failed_is_a_recovery_failure():
     assert (verdict.label, verdict.parent) == ("failed_retry", "recovery_failure")
 
 
+def test_what_left_the_hand_without_a_command_has_slipped():
+    assert named("carry", let_go=0.02, dropped_s=1.0, holds_n=1.0).label == "slip"
+    assert named("carry", let_go=0.02, dropped_s=1.0, holds_n=2.0).label == "failed_retry"
+    assert named("carry", let_go=0.9, dropped_s=1.0, holds_n=1.0).label == "translation"
+
+
 def test_carried_past_the_goal_is_a_pose_error():
     assert named("place").label == "translation"
 

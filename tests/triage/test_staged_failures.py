@@ -63,7 +63,7 @@ def site_of(name):
     return plugins.load("saqiya.sites", name)()
 
 
-def tried(name, mistake, *, start=None, seen=(0.0, 0.0)):
+def tried(name, mistake, *, start=None, seen=(0.0, 0.0), slips=False):
     """Let an expert that makes a mistake try; its log sees the tiny site's puck off its place by `seen`, as m."""
     site = site_of(name)
     start = start or max((site.sample_start(seed) for seed in range(20)), key=far)  # nothing lands there by luck
@@ -80,7 +80,11 @@ def tried(name, mistake, *, start=None, seen=(0.0, 0.0)):
             rows[signal].append((step.t_ns, value))
         if step.success:
             break
-        step = site.step(np.clip(mistake(expert, step, reached), -1, 1))
+        wanted = np.clip(mistake(expert, step, reached), -1, 1)
+        rows["action/executed"].append((step.t_ns, wanted))
+        if slips and reached == 3:
+            wanted = np.append(wanted[:-1], OPENS)
+        step = site.step(wanted)
     streams = {
         signal: Stream(np.array([t for t, _ in taken], dtype=np.int64), np.array([value for _, value in taken]))
         for signal, taken in rows.items()
@@ -117,6 +121,15 @@ SITES = ["tiny", pytest.param("metaworld-pick-place", marks=pytest.mark.metaworl
 @pytest.mark.parametrize("name", SITES)
 def test_a_gripper_that_never_closes_is_no_grasp(name):
     assert staged(name, never_closes).label == "no_grasp"
+
+
+def stays_where_it_lost_it(expert, step, reached):
+    action = expert.act(step.observation)
+    return np.append(np.zeros(len(action) - 1), -OPENS) if reached >= 3 else action
+
+
+def test_jaws_that_give_way_while_they_are_told_to_hold_are_a_slip():
+    assert staged("tiny", stays_where_it_lost_it, slips=True).label == "slip"
 
 
 def test_an_arm_that_freezes_when_it_holds_is_a_weak_grasp():

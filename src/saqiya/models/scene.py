@@ -9,6 +9,7 @@ Streams are known by these names, with or without "observation/" before them; `i
 | `object/orientation`, `goal/orientation` | a quaternion (4), in either order, or a unit vector (3) |
 | `gripper/opening` | one number, larger is wider |
 | `.../held`, `.../grasped` | 1 while the object is held, else 0 |
+| `action/executed` | what it was told to do, the gripper's command last |
 | `hand`, `eef/position`, `tcp/position`, `joint/position` | where the arm is; the first there is |
 
 What is not there is left out of the answer: a number that is missing names nothing.
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import Event, Span, Stream
-from saqiya.models.rows import OBSERVATION
+from saqiya.models.rows import EXECUTED, OBSERVATION
 
 __all__ = ["Usual", "scene", "usual"]
 
@@ -39,6 +40,9 @@ CLOSING_BELOW, OPEN_ABOVE = 0.8, 0.9
 STILL_SHARE = 0.02
 """An arm is still while it stays within this share of the way it came in the whole try."""
 FEWEST_N = 8
+CHATTER_ROWS = 3
+"""Contact chatters: only what lasts this many rows is a hold, or the end of one."""
+LET_GO_NS = 150_000_000
 
 
 def scene(
@@ -51,6 +55,8 @@ def scene(
     - `closed_s`, `closed_to`, `closed_reach_m`: of the gripper's first closing: when it began, the least opening in it
       (share of the widest), and how far hand and object were apart, by the log, when it was closed
     - `held`: 1.0 when the object was held at any time, else 0.0
+    - `holds_n`, `dropped_s`, `let_go`: how often it was held, when the first hold ended, and how far the gripper's
+      command had changed in the 0.15 s before (share of its range in the try): a let-go is told, a slip is not
     - `still_s`: how long the arm had been still at the end
     - `phase_s/<name>`: when a phase was reached
 
@@ -74,10 +80,7 @@ def scene(
     angle = _angle(told)
     if angle is not None:
         found["angle_rad"] = angle
-    held = [bool((rows[:, 0] > 0.5).any()) for name, (_, rows) in told.items() if name.endswith(HELD)]
-    if held:
-        found["held"] = float(any(held))
-    return found | _closing(told, span.start_ns) | _arm(told)
+    return found | _holding(told, span.start_ns) | _closing(told, span.start_ns) | _arm(told)
 
 
 def usual(tries: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
@@ -136,6 +139,30 @@ def _angle(told: _Told) -> float | None:
         return None
     cosine = float(one @ other) / size
     return float(2.0 * np.arccos(min(1.0, abs(cosine))) if len(one) == 4 else np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
+def _holding(told: _Told, start_ns: int) -> dict[str, float]:
+    name = next((name for name in told if name.endswith(HELD)), None)
+    if name is None:
+        return {}
+    t_ns, held = told[name][0], told[name][1][:, 0] > 0.5
+    edges = np.flatnonzero(np.diff(held, prepend=False, append=False)).reshape(-1, 2)  # a hold is [begin, end)
+    holds: list[tuple[int, int]] = []
+    for begin, end in edges.tolist():
+        joined = bool(holds) and begin - holds[-1][1] < CHATTER_ROWS
+        holds.append((holds.pop()[0] if joined else begin, end))
+    holds = [(begin, end) for begin, end in holds if end - begin >= CHATTER_ROWS]
+    found = {"held": float(bool(held.any())), "holds_n": float(len(holds))}
+    if not holds or holds[0][1] > len(held) - CHATTER_ROWS:
+        return found
+    at_ns = int(t_ns[holds[0][1]])
+    found["dropped_s"] = (at_ns - start_ns) / 1e9
+    if EXECUTED in told:
+        stamps, command = told[EXECUTED][0], told[EXECUTED][1][:, -1]
+        lately = command[(stamps >= at_ns - LET_GO_NS) & (stamps <= at_ns)]
+        if lately.size and np.ptp(command) > 0.0:
+            found["let_go"] = float(np.ptp(lately) / np.ptp(command))
+    return found
 
 
 def _closing(told: _Told, start_ns: int) -> dict[str, float]:

@@ -31,6 +31,10 @@ class Table:
     values: tuple[tuple[str, ...], ...]
     codes: NDArray[np.int64]
 
+    def known(self, factors: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which tries say all of the factors, by their numbers."""
+        return np.asarray((self.codes[:, list(factors)] >= 0).all(axis=1))
+
 
 def tabulate(tries: Sequence[Factors]) -> Table:
     """Code the conditions of tries; a factor with more than four numbers, and no word, is cut at its quartiles.

@@ -17,6 +17,8 @@ STALL_SHARE = 0.5
 """A try that made no progress, or stood still, for this share of its time has stalled."""
 AWAY_RATIO = 1.25
 """An object that ends farther from its goal than this many times its first distance was taken somewhere else."""
+LET_GO = 0.15
+"""Share of its range by which a gripper's command changes at least when it lets go; measured: slips .05, let-go .27."""
 WIDER = 1.25
 """A number is out of the usual when it is beyond the successes' quantile by this factor."""
 
@@ -105,7 +107,8 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
     2. A command asked for motion, and nothing moved, for longer than in any usual success: actuation.
     3. It never got to the second phase, and its start lies outside what training covers: unseen_start.
     4. The log says which object was held, and it is not the task's: wrong_object.
-    5. The object was lost and taken again, and the try still failed: failed_retry. Lost once: slip.
+    5. The object was lost and taken again, and the try still failed: failed_retry. Lost once: slip. Where no event says
+       so, it was lost when it was no longer held and the gripper's command had not changed: letting go is no slip.
     6. The object was never taken. The gripper closed on nothing (as far as around the object and nothing was held, or,
        where no stream says what is held, farther than around the object) where the log's own observation has the object
        within the usual reach: perception. Else: no_grasp.
@@ -187,11 +190,22 @@ def _other_object(facts: Facts) -> _Fit | None:
 def _lost(facts: Facts) -> _Fit | None:
     regained_n = int(facts.evidence.get("regained_n", 0.0))
     if not facts.lost_n:
-        return None
+        return _slipped(facts)
     if regained_n:
         rule = f"the object was lost {facts.lost_n} x and taken again {regained_n} x"
         return _fit("failed_retry", rule, lost_n=facts.lost_n, regained_n=regained_n)
     return _fit("slip", "the object was held and lost", lost_n=facts.lost_n)
+
+
+def _slipped(facts: Facts) -> _Fit | None:
+    let_go, holds_n = facts.evidence.get("let_go"), int(facts.evidence.get("holds_n", 0.0))
+    if let_go is None or let_go >= LET_GO:
+        return None
+    numbers = {"let_go": let_go, "dropped_s": facts.evidence.get("dropped_s", 0.0), "holds_n": float(holds_n)}
+    how = f"it was no longer held after {numbers['dropped_s']:.3g} s, with no change in the gripper's command"
+    if holds_n > 1:
+        return _fit("failed_retry", f"{how}; it was held {holds_n} x", **numbers)
+    return _fit("slip", how, **numbers)
 
 
 def _not_taken(facts: Facts) -> _Fit | None:

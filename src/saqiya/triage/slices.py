@@ -148,7 +148,7 @@ def _slices(table: Table, failed: NDArray[np.bool_]) -> list[tuple[Slice, ...]]:
 
 def _cells(table: Table, factors: tuple[int, ...], failed: NDArray[np.bool_]) -> Iterable[_Cell]:
     """Count tries and failures in every combination of the factors' values that occurs, for every mode."""
-    known = (table.codes[:, factors] >= 0).all(axis=1)
+    known = table.known(factors)
     sizes = [len(table.values[factor]) for factor in factors]
     cell_of = np.ravel_multi_index(tuple(table.codes[known][:, factors].T), sizes)
     trials = np.bincount(cell_of, minlength=int(np.prod(sizes)))
@@ -222,7 +222,7 @@ def _prune(table: Table, failed: NDArray[np.bool_], single: Sequence[_Cell], pai
             if cell.q_value > FALSE_DISCOVERIES:
                 continue
             inside = cell.inside(table)
-            known: NDArray[np.bool_] = (table.codes[:, cell.factors] >= 0).all(axis=1) & ~covered
+            known = table.known(cell.factors) & ~covered
             new = inside & known
             count = [(new & failed).sum(), new.sum(), (known & failed).sum(), known.sum()]
             if kept and _more(np.array(count))[0] > ON_ITS_OWN:
@@ -233,11 +233,10 @@ def _prune(table: Table, failed: NDArray[np.bool_], single: Sequence[_Cell], pai
                 covered |= inside
     literals = {(cell.factors[0], cell.codes[0]): inside for cell, inside in kept if len(cell.factors) == 1}
     for cell, _ in kept:
-        sides = [literals.get(side) for side in zip(cell.factors, cell.codes, strict=True)]
-        if len(sides) == 2 and sides[0] is not None and sides[1] is not None:
-            whole = (table.codes[:, cell.factors] >= 0).all(axis=1)
-            if not _more_than_product(sides[0], sides[1], whole, failed):
-                cell.explained_by = f"{_words(cell.literals(table)[:1])}, and {_words(cell.literals(table)[1:])}"
+        sides = [literals[one] for one in zip(cell.factors, cell.codes, strict=True) if one in literals]
+        both = len(cell.factors) == len(sides) == 2
+        if both and not _more_than_product(sides[0], sides[1], table.known(cell.factors), failed):
+            cell.explained_by = f"{_words(cell.literals(table)[:1])}, and {_words(cell.literals(table)[1:])}"
 
 
 def _more_than_product(
