@@ -75,6 +75,12 @@ def test_a_topic_that_says_false_at_first_is_no_stop():
     assert [(touch.t_ns, touch.hand) for touch in touches(events, {})] == [(2 * S, "estop")]
 
 
+def test_a_mode_that_is_told_in_words_is_heard():
+    events = (Event(0, "/safety_mode", "NORMAL"), Event(2 * S, "/safety_mode", "PROTECTIVE_STOP"))
+    assert [(touch.t_ns, touch.hand) for touch in touches(events, {})] == [(2 * S, "estop")]
+    assert touches((Event(S, "/rosout", "[2] driver: no emergency stop is wired to this robot"),), {}) == ()
+
+
 def test_clips_are_cut_to_the_try_and_merged():
     assert clip_spans([5 * S, 20 * S, 60 * S], Span(0, 65 * S)) == (Span(0, 30 * S), Span(50 * S, 65 * S))
 

@@ -86,6 +86,26 @@ def test_a_jump_is_a_jerk():
     assert why.startswith("jerk: joint/position column")
 
 
+def test_angles_that_go_round_and_quaternions_that_change_their_sign_are_no_jerks():
+    def turning(phase):
+        angle = np.linspace(0.0, 9.0, 100) + phase
+        stamps = np.arange(100, dtype=np.int64) * 20_000_000
+        half = np.stack([0.0 * angle, 0.0 * angle, np.sin(angle / 2), np.cos(angle / 2)], axis=1)
+        sign = np.where(np.cos(angle / 2) < 0.0, -1.0, 1.0)
+        return Seen(
+            {
+                "joint/position": Stream(stamps, ((angle + np.pi) % (2 * np.pi) - np.pi)[:, None], unit="rad"),
+                "tool/pose/orientation": Stream(stamps, half * sign[:, None], fields=("x", "y", "z", "w")),
+            }
+        )
+
+    fitted = Signals().fit([turning(0.0) for _ in range(5)])
+    jerks = {rule.streams[0]: rule.usual.max() for rule in fitted.rules if rule.kind == "jerk"}
+    assert set(jerks) == {"joint/position", "tool/pose/orientation"}
+    assert max(jerks.values()) < 0.01
+    assert fitted.score(turning(1.0))[1].max() == 0.0
+
+
 def test_a_stream_that_stops_has_dropped_out():
     whole = tried(99)
     cut = Stream(whole.streams["wrench/force"].t_ns[:100].copy(), whole.streams["wrench/force"].values[:100].copy())

@@ -14,7 +14,7 @@ import numpy as np
 
 from saqiya.domain.contracts import Row, Vector
 
-__all__ = ["GAUGES", "HELD_ROWS", "LOST_EVENTS", "Gauge", "Rule"]
+__all__ = ["ANGLE", "GAUGES", "HELD_ROWS", "LOST_EVENTS", "QUATERNION", "Gauge", "Moved", "Rule"]
 
 MOVED_SPREADS = 0.1
 """A column has moved when it lies this many typical spreads from where it last moved to: above sensors' noise."""
@@ -26,8 +26,8 @@ LEAST_HOLD_S = 0.1
 SETTLED_S = 0.2
 SETTLED_SHARE = 0.02
 OPENING_SHARE = 0.05
-WRAP = 6.0
-"""Radians: an angle that jumps by more has gone round."""
+TURN = 2.0 * np.pi
+ANGLE, QUATERNION = 1.0, 2.0
 LATE_ROWS = 1.5
 LOST_EVENTS = frozenset(("contact/lost", "slip", "dropped", "drop", "object/lost", "object_lost", "grasp/lost"))
 
@@ -138,11 +138,16 @@ class Blocked:
 
 
 class Jolt:
-    """The third difference of each column, per step cubed; 0 across a gap. `params`: s a step, then 1 for angles."""
+    """The third difference of each column, per step cubed; 0 across a gap.
+
+    `params`: seconds a step, then for each column what it is: 0 a number, `ANGLE` in rad, `QUATERNION` (four together).
+    Angles that go round and quaternions that change their sign go on where they were.
+    """
 
     def __init__(self, streams: Sequence[str], params: Vector) -> None:
         self._name, self._longest_ns = streams[0], 3e9 * LATE_ROWS * params[0]
-        self._angle = params[1:] > 0.5
+        self._angle = params[1:] == ANGLE
+        self._turns = np.flatnonzero(params[1:] == QUATERNION)[::4].tolist()
         self._rows: list[tuple[int, Vector]] = []
         self._out = np.zeros(len(params) - 1)
 
@@ -151,15 +156,23 @@ class Jolt:
         values = row.get(self._name)
         if values is None:
             return self._out
-        self._rows = [*self._rows[-3:], (t_ns, values)]
+        self._rows = [*self._rows[-3:], (t_ns, self._onward(values))]
         if len(self._rows) < 4 or t_ns - self._rows[0][0] > self._longest_ns:
             self._out = np.zeros(len(self._out))
             return self._out
-        (_, first), (_, second), (_, third), _ = self._rows
-        self._out = np.abs(values - 3.0 * third + 3.0 * second - first)
-        if self._angle.any():
-            self._out[self._angle & (self._out > WRAP)] = 0.0
+        (_, first), (_, second), (_, third), (_, last) = self._rows
+        self._out = np.abs(last - 3.0 * third + 3.0 * second - first)
         return self._out
+
+    def _onward(self, values: Vector) -> Vector:
+        if not self._rows or not (self._turns or self._angle.any()):
+            return values
+        before, onward = self._rows[-1][1], values.copy()
+        onward[self._angle] -= TURN * np.round((values - before)[self._angle] / TURN)
+        for at in self._turns:
+            if values[at : at + 4] @ before[at : at + 4] < 0.0:
+                onward[at : at + 4] *= -1.0
+        return onward
 
 
 class Gap:

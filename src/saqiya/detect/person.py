@@ -22,6 +22,8 @@ from saqiya.models.scaling import robust_scale
 __all__ = ["AFTER_S", "BEFORE_S", "Hand", "Person", "Touch", "clip_spans", "touches"]
 
 BEFORE_S = AFTER_S = 10.0
+MOST_CHARS = 32
+"""A longer text is a line of a program's log, which may speak of stops that never were."""
 INTENDED, OPERATOR = "action/intended", "action/operator"
 
 
@@ -68,6 +70,12 @@ def heard(name: str) -> tuple[Hand, bool] | None:
             ended = any(f"_{end}_" in rest for end in _ENDS)
             return hand, on != ended
     return None
+
+
+def told(event: Event) -> str:
+    """Return what an event says of a person: its name, or, where that says nothing, a short text that came with it."""
+    name = spoken(event)
+    return name if heard(name) or len(event.detail) > MOST_CHARS else f"{name}/{event.detail}"
 
 
 def flags_of(streams: Mapping[str, Stream]) -> tuple[str, ...]:
@@ -131,7 +139,7 @@ def touches(events: Sequence[Event], streams: Mapping[str, Stream]) -> tuple[Tou
 
     One that is told twice, by an event and by a stream, is one. A takeover is evidence of a failure, not proof.
     """
-    said: list[tuple[int, int, str, float]] = [(event.t_ns, 0, spoken(event), 0.0) for event in events]
+    said: list[tuple[int, int, str, float]] = [(event.t_ns, 0, told(event), 0.0) for event in events]
     for name in flags_of(streams):
         stream, high = streams[name], streams[name].values.reshape(-1) > 0.5
         turns = np.flatnonzero(np.diff(high, prepend=not high[0]))
@@ -179,7 +187,7 @@ class Person:
             TooLittle: no try says who acted, by a stream or by an event.
         """
         flags = sorted({name for seen in chain(normal, failed) for name in flags_of(seen.streams)})
-        if not flags and not any(heard(event.name) for seen in chain(normal, failed) for event in seen.events):
+        if not flags and not any(heard(told(event)) for seen in chain(normal, failed) for event in seen.events):
             raise TooLittle(
                 "no try says who acted", remedy="Log the stream 'author', an intervention flag, or takeover events."
             )
@@ -205,11 +213,11 @@ class _Known:
         Raises:
             InvalidEpisode: no stream has a sample.
         """
-        return score_by(_Watch(self.spread), seen, self._names(seen))
+        return score_by(_Watch(self.spread), _aloud(seen), self._names(seen))
 
     def reason(self, seen: Seen, t_ns: int) -> str:
         """Say what the person did, and how far from the policy's wish."""
-        return reason_at(_Watch(self.spread), seen, self._names(seen), t_ns)
+        return reason_at(_Watch(self.spread), _aloud(seen), self._names(seen), t_ns)
 
     def watch(self) -> Watch:
         """Begin a try."""
@@ -222,6 +230,11 @@ class _Known:
     @staticmethod
     def _names(seen: Seen) -> tuple[str, ...]:
         return (*flags_of(seen.streams), INTENDED, OPERATOR, EXECUTED)
+
+
+def _aloud(seen: Seen) -> Seen:
+    """Return a try whose events are named by what they say of a person."""
+    return Seen(seen.streams, tuple(Event(event.t_ns, told(event)) for event in seen.events))
 
 
 class _Watch:

@@ -18,6 +18,7 @@ stream is what follows from names and units (`models.roles`). The score is by ho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.detect.gauges import GAUGES, Moved, Rule
+from saqiya.detect.gauges import ANGLE, GAUGES, QUATERNION, Moved, Rule
 from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.domain.streams import Stream
 from saqiya.errors import TooLittle
@@ -50,6 +51,7 @@ HELD = ("/held", "/grasped")
 TORQUES = ("torque", "moment", "effort", "nm", "n m")
 WANTED = ("action/operator", "action/intended", "policy/", "shadow/")
 """What is wanted, and not done; and what only some kinds of tries log."""
+QUATERNIONS = ("qx", "qy", "qz", "qw")
 SPEEDS = ("vel", "velocity", "qvel", "speed", "twist")
 
 
@@ -343,10 +345,16 @@ def _motion(name: str, commands: Sequence[str], normal: Sequence[Seen]) -> Itera
     spread = robust_scale(rows, [rows.shape[1]]).spread
     period_s = float(np.median([1.0 / max(seen.streams[name].rate_hz, 1e-9) for seen in normal]))
     fields = stream.fields if len(stream.fields) == rows.shape[1] else ("",) * rows.shape[1]
-    angles = [float("rad" in f"{field} {stream.unit}".casefold()) for field in fields]
     columns = [field or f"column {at}" for at, field in enumerate(fields)]
     unit = f"{stream.unit} a step cubed".strip()
-    yield _rule("jerk", name, params=[period_s, *angles], limit=JERK_FLOOR_SPREADS * spread, unit=unit, columns=columns)
+    yield _rule(
+        "jerk",
+        name,
+        params=[period_s, *_turns(name, stream, fields)],
+        limit=JERK_FLOOR_SPREADS * spread,
+        unit=unit,
+        columns=columns,
+    )
     yield _rule("rest", name, params=spread, limit=[REST_FLOOR_S], unit="s")
     for command in commands:
         wishes = np.concatenate([_rows_of(seen.streams[command]) for seen in normal])
@@ -356,6 +364,15 @@ def _motion(name: str, commands: Sequence[str], normal: Sequence[Seen]) -> Itera
         about = robust_scale(wishes, [wishes.shape[1]]).spread
         params = np.concatenate([[float(len(spread))], spread, about, asks])
         yield _rule("blocked", name, command, params=params, limit=[BLOCKED_FLOOR_S], unit="s")
+
+
+def _turns(name: str, stream: Stream, fields: Sequence[str]) -> list[float]:
+    """Return for each column whether it is a number, an angle, or part of a quaternion."""
+    kinds = [ANGLE if re.search(r"\brad\b", f"{field} {stream.unit}".casefold()) else 0.0 for field in fields]
+    at = fields.index("qx") if "qx" in fields else 0
+    if tuple(fields[at : at + 4]) == QUATERNIONS or (len(fields) == 4 and re.search("quat|orientation|rotation", name)):
+        kinds[at : at + 4] = [QUATERNION] * 4
+    return kinds
 
 
 def _asks(name: str, command: str, normal: Sequence[Seen], spread: Vector) -> Vector:
