@@ -16,7 +16,7 @@ from saqiya.sites.disturbed import CAUSES, Disturbed
 
 __all__ = ["CAUSES", "COVERED", "PATIENCE", "Tried", "deployment", "rolled", "taught"]
 
-COVERED = 0.5
+COVERED = 0.4
 """Middle share of every start factor that demonstrations and nominal tries come from."""
 PATIENCE = 2.0
 """Time-out of a deployed try, as a multiple of the site's own: who was disturbed may still make it, later."""
