@@ -22,8 +22,9 @@ RATE = "dropout"
 class DropoutPolicy:
     """A network that was trained with dropout: it acts whole, and its samples are passes with units left out.
 
-    Monte Carlo dropout after Gal and Ghahramani (2016), with `PASSES_N` passes. Where we differ: the chunk that is
-    carried out is the whole network's and not the passes' mean, so the robot does not tremble with the draws.
+    Monte Carlo dropout after Gal and Ghahramani (2016), with `PASSES_N` passes. Where we differ: units are left out of
+    the last hidden layer alone, and the chunk that is carried out is the whole network's and not the passes' mean, so
+    the robot does not tremble with the draws.
     """
 
     def __init__(self, spec: PolicySpec, network: Ensemble, rate: float) -> None:
@@ -53,16 +54,14 @@ class DropoutPolicy:
     def _passes(self, rows: Vector) -> Vector:
         """Return float64 (10, t, k, d); each row draws its masks by itself, so a batch answers as its rows in turn."""
         network = self._network
-        hidden = network.reads.apply(rows).astype(np.float32)[:, None]
-        widths = [weight.shape[2] for weight in network.weights[:-1]]
-        draws = self._draws.random((len(rows), PASSES_N, sum(widths)), dtype=np.float32)
-        masks = np.split((draws >= self._rate) / np.float32(1.0 - self._rate), np.cumsum(widths)[:-1], axis=2)
-        for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-            hidden = np.matmul(hidden, weight[0]) + bias[0]
-            if index < len(masks):
-                hidden = np.maximum(hidden, np.float32(0.0)) * masks[index]
-        shaped = hidden.swapaxes(0, 1).astype(np.float64)
-        return network.writes.undo(shaped.reshape(*shaped.shape[:2], self.spec.chunk, self.spec.action))
+        hidden = network.reads.apply(rows).astype(np.float32)
+        for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
+            hidden = np.maximum(hidden @ weight[0] + bias[0], np.float32(0.0))
+        kept = self._draws.random((len(rows), PASSES_N, hidden.shape[1]), dtype=np.float32) >= self._rate
+        thinned = hidden[:, None] * kept / np.float32(1.0 - self._rate)
+        answered = (np.matmul(thinned, network.weights[-1][0]) + network.biases[-1][0]).swapaxes(0, 1)
+        shaped = answered.astype(np.float64).reshape(PASSES_N, len(rows), self.spec.chunk, self.spec.action)
+        return network.writes.undo(shaped)
 
 
 def read_dropout(spec: PolicySpec, tensors: Mapping[str, NDArray[Any]]) -> DropoutPolicy:

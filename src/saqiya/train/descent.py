@@ -33,8 +33,8 @@ def descend(
         samples: what to imitate.
         known: bool (m, E), which network may learn from which episode.
         scales: normalisers of observation and action.
-        values: `layers`, `width`, `steps`, `batch`, `rate`, `decay`, `jitter`, `threads`, and `dropout` where hidden
-            units are to be left out, each with that probability (Srivastava et al., 2014).
+        values: `layers`, `width`, `steps`, `batch`, `rate`, `decay`, `jitter`, `threads`, and `dropout` where units of
+            the last hidden layer are to be left out, each with that probability (Srivastava et al., 2014).
         run: seed, and whom to tell the progress.
 
     Returns:
@@ -101,7 +101,7 @@ def _forward(
         hidden = torch.baddbmm(parameters[index + 1], hidden, parameters[index])
         if index < last:
             hidden = torch.relu(hidden)
-            if dropout > 0:
+            if dropout > 0 and index == last - 2:
                 hidden = hidden * (torch.rand(hidden.shape, generator=generator) >= dropout) / (1.0 - dropout)
     return hidden
 

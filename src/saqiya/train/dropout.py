@@ -23,7 +23,7 @@ HELD_OUT = 1 / 8
 """Share of the episodes that the network never sees: its noise is measured there."""
 
 _SETTINGS: dict[str, Setting] = {
-    "dropout": (0.1, 0.01, 0.9),
+    "dropout": (0.05, 0.001, 0.9),
     "layers": (3, 1, 8),
     "width": (256, 8, 2048),
     "steps": (1500, 1, 1_000_000),
@@ -39,10 +39,11 @@ _SETTINGS: dict[str, Setting] = {
 class Dropout:
     """Behaviour cloning of action chunks by one network with dropout: a quarter of `ensemble`'s training.
 
-    Monte Carlo dropout (Gal and Ghahramani 2016): see `models.dropout` for how it acts. Its samples say less than an
-    ensemble's (docs/detectors.md), and cost one network.
+    Monte Carlo dropout (Gal and Ghahramani 2016): see `models.dropout` for how it acts. It is paid for with precision.
+    Nominal success on the built-in tiny site (one seed, 40 tries): 98 % without, 95 %, 85 % and 48 % with 0.05, 0.1 and
+    0.2 in the last hidden layer, and none at all with 0.05 in every layer. Hence the small default.
 
-    Settings: those of `ensemble` but `members`, and `dropout`, the probability of leaving out a hidden unit.
+    Settings: those of `ensemble` but `members`, and `dropout`, the probability of leaving out a last hidden unit.
     """
 
     name = "dropout"
