@@ -1,12 +1,17 @@
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from tests.loop.watched import Fades, carried_on, fitted_on, one_try
 
 from saqiya.domain.contracts import Roll
-from saqiya.domain.nouns import Episode, OutcomeClaim, Source
-from saqiya.errors import SiteFault, UnreadableLog
+from saqiya.domain.nouns import Episode, Lineage, OutcomeClaim, Policy, Source
+from saqiya.errors import SiteFault, UnreadableLog, UsageError
 from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.monitor import encoded
 from saqiya.sites.tiny import Tiny
+from saqiya.stores import tensors
 
 
 @pytest.fixture
@@ -84,3 +89,42 @@ def test_a_faulty_site_is_named_after_every_other_try_was_stored(fresh, new_whee
         stored = {wheel.key_of(one.id) for one in wheel.store.catalog.all(Episode)}
         assert stored == {f"a/{seed}" for seed in range(40) if seed % 3}
         assert wheel.verify().lies == ()
+
+
+@pytest.fixture
+def policy(wheel):
+    """A policy that knows nothing, stored as a trained one is."""
+    spec = replace(Fades.spec, chunk=2, execute=1)
+    widths = {"input/mean": 9, "input/scale": 9, "output/mean": 3, "output/scale": 3, "noise": 3}
+    arrays = {name: np.full(width, float("scale" in name)) for name, width in widths.items()}
+    arrays |= {"layer0/weight": np.zeros((2, 9, 6), np.float32), "layer0/bias": np.zeros((2, 6), np.float32)}
+    noun = Policy(
+        id=wheel.store.catalog.new_id("policy"),
+        name="still",
+        lineage=Lineage.TRAINED,
+        trainer="ridge",
+        weights=wheel.store.objects.put(tensors.encode(arrays)),
+        spec=spec,
+        dataset=None,
+    )
+    return wheel.store.catalog.put(noun, key="turn-0/policy")
+
+
+def test_a_roll_brings_its_shadow_and_its_monitor(wheel, policy):
+    normal = [one_try(seed).log for seed in range(8)]
+    carried = carried_on(fitted_on(normal, ("distance",)), normal)
+    digest = wheel.store.objects.put(encoded(carried))
+    start = Tiny().sample_start(1)
+    roll = Roll("b/1", start, Source.ROLLOUT, policy=policy.id, shadow=policy.id, monitor=digest, on_alarm="takeover")
+    (rolled,) = wheel.roller([roll])
+    names = wheel.store.streams(rolled.episode).keys()
+    assert {"shadow/turn-0/policy/action", "shadow/turn-0/policy/uncertainty", "monitor/score"} <= names
+    assert rolled.takeovers == 1
+    assert rolled.human_steps > 0
+    assert "alarm/distance" in {event.name for event in rolled.episode.events}
+
+
+def test_a_shadow_without_weights_is_named(wheel, policy):
+    foreign = wheel.register("elsewhere")
+    with pytest.raises(UsageError, match="has no weights here"):
+        list(wheel.roller([Roll("b/2", Tiny().sample_start(1), Source.ROLLOUT, policy=policy.id, shadow=foreign.id)]))

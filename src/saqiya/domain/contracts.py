@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.ids import PolicyId
+from saqiya.domain.ids import Digest, PolicyId
 from saqiya.domain.nouns import Episode, PolicySpec, Source
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
 
@@ -432,6 +432,10 @@ class Roll:
     """One try to be run: its logical key, where it starts, and who acts.
 
     A roll without a policy is a demonstration by the operator; with a policy and a takeover it is a correction.
+
+    Attributes:
+        shadow: a policy that is asked beside the one that acts, and moves nothing.
+        monitor: a calibration's monitor that watches, and what it wants `on_alarm`: "mark", "pause" or "takeover".
     """
 
     key: str
@@ -440,6 +444,9 @@ class Roll:
     policy: PolicyId | None = None
     operator: str = ""
     takeover: Takeover | None = None
+    shadow: PolicyId | None = None
+    monitor: Digest | None = None
+    on_alarm: str = "mark"
 
 
 @dataclass(frozen=True)

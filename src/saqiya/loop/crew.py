@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from saqiya import plugins
 from saqiya.domain.contracts import Demonstrable, Roll, RunnablePolicy, Site
 from saqiya.domain.nouns import PolicySpec
 from saqiya.errors import SaqiyaError, SiteFault, StorageFull
+from saqiya.loop.monitor import Monitor, OnAlarm
 from saqiya.loop.rollout import run_try
 from saqiya.stores import tensors
 
@@ -41,12 +42,14 @@ class PolicySource:
 
 @dataclass(frozen=True)
 class Task:
-    """One roll for one process."""
+    """One roll for one process; shadows are policies by name, the monitor is a file."""
 
     roll: Roll
     policy: PolicySource | None
     out: Path
     facts: dict[str, Any]
+    shadows: dict[str, PolicySource] = field(default_factory=dict)
+    monitor: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class _Hand:
         self.site: Site = plugins.load("saqiya.sites", site)()
         self._format = McapFormat()
         self._policies: dict[Path, RunnablePolicy] = {}
+        self._monitors: dict[tuple[Path, str], Monitor] = {}
         self._started_s = 0.0
 
     def started(self, began_s: float) -> None:
@@ -147,13 +151,21 @@ class _Hand:
         roll = task.roll
         policy = self._load(task.policy) if task.policy else None
         operator = None
-        if policy is None or roll.takeover is not None:
+        if policy is None or roll.takeover is not None or (task.monitor and roll.on_alarm == OnAlarm.TAKEOVER):
             if not isinstance(self.site, Demonstrable):
                 fault = SiteFault("brings no scripted expert", subject=self.site.spec.name, remedy="Name an operator.")
                 return Ran(roll, task.out, success=False, human_steps=0, takeovers=0, void="", seconds={}, fault=fault)
             operator = self.site.expert(roll.start.seed)
         try:
-            done = run_try(self.site, roll, policy=policy, operator=operator, facts=task.facts)
+            done = run_try(
+                self.site,
+                roll,
+                policy=policy,
+                operator=operator,
+                facts=task.facts,
+                shadows={name: self._load(source) for name, source in task.shadows.items()},
+                monitor=self._monitor(task.monitor, roll.on_alarm),
+            )
             if not done.void and not task.out.exists():
                 self._format.write(done.log, task.out)
         except (SiteFault, StorageFull) as fault:
@@ -167,6 +179,13 @@ class _Hand:
             void=done.void,
             seconds=dict(done.seconds),
         )
+
+    def _monitor(self, path: Path | None, on_alarm: str) -> Monitor | None:
+        if path is None:
+            return None
+        if (path, on_alarm) not in self._monitors:
+            self._monitors[path, on_alarm] = Monitor.load(path, on_alarm=on_alarm)
+        return self._monitors[path, on_alarm]
 
     def _load(self, source: PolicySource) -> RunnablePolicy:
         if source.weights not in self._policies:

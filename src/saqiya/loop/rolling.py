@@ -15,7 +15,7 @@ from saqiya import plugins
 from saqiya.domain.contracts import Progress, Roll, Rolled
 from saqiya.domain.ids import Clock
 from saqiya.domain.nouns import AuthorKind, Episode, Outcome, OutcomeClaim, Policy
-from saqiya.errors import SaqiyaError, StorageFull
+from saqiya.errors import SaqiyaError, StorageFull, UsageError
 from saqiya.ingest import stage as ingest
 from saqiya.loop.account import Account
 from saqiya.loop.config import Config
@@ -77,8 +77,18 @@ class Rolling:
             path.unlink(missing_ok=True)
 
     def _run(self, rolls: Sequence[Roll]) -> Iterator[Ran]:
-        sources = {policy: self._source(policy) for policy in {roll.policy for roll in rolls}}
-        tasks = [Task(roll, sources[roll.policy], self._spool(roll), self._facts(roll)) for roll in rolls]
+        sources = {policy: self._source(policy) for roll in rolls for policy in (roll.policy, roll.shadow)}
+        tasks = [
+            Task(
+                roll,
+                sources[roll.policy],
+                self._spool(roll),
+                self._facts(roll),
+                shadows=self._shadows(roll, sources),
+                monitor=self._store.catalog.object_path(roll.monitor) if roll.monitor else None,
+            )
+            for roll in rolls
+        ]
         done = self._crew.run(tasks)
         while True:
             if self._inline:
@@ -120,6 +130,15 @@ class Rolling:
         if policy.weights is None or policy.spec is None:
             return None
         return PolicySource(self._store.catalog.object_path(policy.weights), policy.trainer, policy.spec)
+
+    def _shadows(self, roll: Roll, sources: Mapping[str | None, PolicySource | None]) -> dict[str, PolicySource]:
+        """The shadow under its key: an id would differ in a fresh workspace."""
+        if roll.shadow is None:
+            return {}
+        source, key = sources[roll.shadow], self._store.catalog.key_of(roll.shadow)
+        if source is None:
+            raise UsageError("has no weights here", subject=key, remedy="Register it with its file to run it.")
+        return {key: source}
 
     def _facts(self, roll: Roll) -> dict[str, Any]:
         task = self._config.task
