@@ -14,10 +14,10 @@ from saqiya.errors import TooLittle
 __all__ = ["Along", "Bands", "Place", "Scored", "fit_bands"]
 
 PHASE = "phase/"
-TIME_BINS_N = 16
+TIME_BINS_N = 6
 PHASE_BINS_N = 5
-FLOOR_SHARE = 0.25
-"""A band is never narrower than this share of the detector's typical band: a quiet moment would alarm at nothing."""
+FLOOR_SHARE = 1.0
+"""A band is never narrower than this share of the detector's median band: a quiet moment would alarm at nothing."""
 UPPER = 0.9
 FEWEST_VALUES_N = 5
 

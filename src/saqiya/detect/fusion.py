@@ -1,13 +1,15 @@
 """From the raw scores of several detectors to one alarm: normalised along the try, fused, one threshold for all.
 
-Splits: bands are measured on some successes, the threshold on others; where labelled failures exist, weights are
-learned from them and from the successes of the bands. The threshold is the exact-rank conformal quantile of the
-highest fused score before the success horizon (a functional band: Diquigiovanni et al. 2022), so the budget holds for
-the whole chain however it was fused, as long as the calibrating successes served for nothing else.
+A score becomes spreads above its band; spreads are compressed (logarithm of one more than them, sign kept) and
+averaged: one detector that shouts weighs less than several that agree, and none needs a share of the budget. Splits:
+bands are measured on some successes, the threshold on others. It is the exact-rank conformal quantile of the highest
+fused score before the success horizon (a functional band: Diquigiovanni et al. 2022), so the budget holds for the whole
+chain however it was fused, as long as the calibrating successes served for nothing else.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,17 +65,18 @@ class Fusion:
             phases: (seconds, event) of what happened, in time order; phases are taken from it.
 
         Returns:
-            The largest number of spreads that any detector lies above its band, at every stamp of any detector.
+            The mean of the compressed spreads at every stamp of any detector; 0 for a detector that has said nothing
+            yet, as for one at the centre of its band. `leading` is the one that adds most.
         """
         known = [(index, *parts[name]) for index, name in enumerate(self.names) if name in parts]
         every = np.unique(np.concatenate([t_s for _, t_s, _ in known])) if known else np.zeros(0)
-        above = np.full((len(every), len(self.names)), -np.inf)
+        votes = np.zeros((len(every), len(self.names)))
         for index, t_s, scores in known:
             spreads = self.bands.spreads(self.names[index], t_s, scores, phases)
             last = np.searchsorted(t_s, every, side="right") - 1
-            above[last >= 0, index] = spreads[last[last >= 0]]
-        leading = above.argmax(axis=1) if len(self.names) else np.zeros(len(every), dtype=np.int64)
-        return Fused(every, above[np.arange(len(every)), leading], leading.astype(np.int64))
+            votes[last >= 0, index] = (np.sign(spreads) * np.log1p(np.abs(spreads)))[last[last >= 0]]
+        leading = votes.argmax(axis=1) if self.names else np.zeros(len(every), dtype=np.int64)
+        return Fused(every, votes.sum(axis=1) / max(1, len(self.names)), leading.astype(np.int64))
 
     def watch(self) -> FusionWatch:
         """Begin a try."""
@@ -126,7 +129,7 @@ class FusionWatch:
         self._centre: list[list[list[float]]] = bands.centre.tolist()
         self._spread: list[list[list[float]]] = bands.spread.tolist()
         self._last = len(self._centre[0]) - 1
-        self._above = [float("-inf")] * len(bands.names)
+        self._votes = [0.0] * len(bands.names)
 
     def see(self, t_s: float, scores: Mapping[str, float], events: Sequence[str] = ()) -> tuple[float, str]:
         """Take in the scores that detectors gave at this instant and return the fused score and who drives it.
@@ -144,9 +147,11 @@ class FusionWatch:
         for name, score in scores.items():
             column = self._columns.get(name)
             if column is not None:
-                self._above[column] = (score - centre[column]) / spread[column]
-        best = max(self._above, default=float("-inf"))
-        return best, self._names[self._above.index(best)] if self._names else ""
+                spreads = (score - centre[column]) / spread[column]
+                self._votes[column] = math.copysign(math.log1p(abs(spreads)), spreads)
+        if not self._votes:
+            return 0.0, ""
+        return sum(self._votes) / len(self._votes), self._names[self._votes.index(max(self._votes))]
 
 
 def fit_fusion(
