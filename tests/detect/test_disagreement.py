@@ -29,3 +29,8 @@ def test_a_score_never_looks_ahead():
 def test_an_episode_without_uncertainty_says_what_to_use_instead():
     with pytest.raises(InvalidEpisode, match="distance"):
         Disagreement().fit([]).score(Seen({}))
+
+
+def test_it_says_how_much_the_members_disagree():
+    said = Disagreement().fit([]).reason(logged([0.2, 0.2, 0.4]), 20)
+    assert said.startswith("the policy's members disagree by 0.267, in the action's own unit")

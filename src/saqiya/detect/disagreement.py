@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.detect.smoothing import Smoother, smooth
+from saqiya.detect.smoothing import WINDOW_N, Smoother, smooth
 from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.errors import InvalidEpisode
+from saqiya.models.replay import reason_at
 
 __all__ = ["UNCERTAINTY", "Disagreement"]
 
@@ -54,6 +55,10 @@ class _Logged:
             raise InvalidEpisode(f"stream {UNCERTAINTY} holds a value that is not finite")
         return stream.t_ns, smooth(values)
 
+    def reason(self, seen: Seen, t_ns: int) -> str:
+        """Say how much the members disagree."""
+        return reason_at(_Watch(), seen, (UNCERTAINTY,), t_ns)
+
     def watch(self) -> Watch:
         """Begin a try."""
         return _Watch()
@@ -65,7 +70,7 @@ class _Logged:
 
 class _Watch:
     def __init__(self) -> None:
-        self._smoother = Smoother()
+        self._smoother, self._score = Smoother(), 0.0
 
     def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:  # noqa: ARG002 - it reads one stream
         """Return the smoothed disagreement, None where the policy gave none."""
@@ -74,4 +79,9 @@ class _Watch:
             return None
         if not np.isfinite(values).all():
             raise InvalidEpisode(f"stream {UNCERTAINTY} holds a value that is not finite")
-        return self._smoother.add(float(values.mean()))
+        self._score = self._smoother.add(float(values.mean()))
+        return self._score
+
+    def reason(self) -> str:
+        """Say how much the members disagree."""
+        return f"the policy's members disagree by {self._score:.3g}, in the action's own unit, over the last {WINDOW_N} steps"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.domain.contracts import Detector, FittedDetector, Online, Reloadable, Seen, Vector
+from saqiya.domain.contracts import Detector, Explains, FittedDetector, Online, Reloadable, Seen, Vector
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.testing.demand import demand
 from saqiya.testing.episodes import make_episode
@@ -21,7 +21,8 @@ _STEPS = 40
 def check_detector(detector: Detector) -> None:
     """Check that a detector keeps the contract, on made-up episodes (`make_episode`).
 
-    One that is `Online` and `Reloadable` is checked as such too: watched step by step, and made again from its arrays.
+    One that is `Online` and `Reloadable` is checked as such too: watched step by step, and made again from its arrays;
+    one that `Explains` itself must have something to say.
 
     Raises:
         AssertionError: a sentence of what the contract demands.
@@ -54,6 +55,9 @@ def check_detector(detector: Detector) -> None:
         float(scores.max()) > usual,
         "Higher must be worse: a try that leaves all normal ones behind must score above usual ones.",
     )
+    if isinstance(fitted, Explains):
+        said = fitted.reason(strange, int(stamps[scores.argmax()]))
+        demand(bool(said), "A detector that explains itself must say something where its score is highest.")
     if isinstance(fitted, Online) and isinstance(detector, Reloadable):
         _check_online(detector.load(fitted.arrays()), strange, stamps, scores)
 
