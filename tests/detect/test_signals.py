@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from saqiya.detect.conformal import conformal_threshold
-from saqiya.detect.signals import Signals
+from saqiya.detect.distance import Distance
+from saqiya.detect.signals import Signals, broken
 from saqiya.domain.contracts import Online, Roll, Seen
 from saqiya.domain.nouns import Source
 from saqiya.domain.streams import Event, Stream
 from saqiya.errors import TooLittle
 from saqiya.loop.rollout import run_try
 from saqiya.sites.tiny import Tiny
+from saqiya.testing import make_episode
 
 RATE_HZ, ROWS = 50, 200
 
@@ -160,6 +162,17 @@ def test_lerobots_gripper_column_is_found_by_its_name():
     fitted = Signals().fit([arm(20.0) for _ in range(5)])
     assert fitted.score(arm(20.0))[1].max() == 0.0
     assert "closes further" in fitted.reason(arm(5.0), 65 * 33_000_000)
+
+
+def test_evidence_says_which_rules_were_broken_and_how_far():
+    blow = broken(FITTED, tried(99, [("wrench/force", slice(120, 125), 60.0)]))
+    assert set(blow) == {"over/force"}
+    assert blow["over/force"] > 1.0
+    assert broken(FITTED, tried(100)) == {}
+    still = tried(99, [("joint/position", slice(50, None), 0.3)])
+    assert broken(FITTED, still)["over/blocked"] > 1.0
+    distance = Distance().fit([Seen.of(make_episode(seed=seed).streams) for seed in range(6)])
+    assert broken(distance, still) == {}
 
 
 def test_limits_travel_as_arrays():

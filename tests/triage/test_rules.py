@@ -16,7 +16,6 @@ USUAL = {
     "closed_reach_m": (0.01, 0.04),
     "goal_last_m": (0.0, 0.02),
     "angle_rad": (0.0, 0.1),
-    "blocked_s": (0.0, 0.2),
     "phase_s/reach": (0.5, 0.8),
     "phase_s/grasp": (1.0, 2.0),
 }
@@ -129,9 +128,15 @@ def test_another_object_held_is_the_wrong_object():
 
 
 def test_commands_that_nothing_follows_are_actuation():
-    assert named("carry", blocked_s=2.0, usual=USUAL).label == "actuation"
-    assert named("carry", blocked_s=0.2, usual=USUAL).label == "translation"
-    assert named("carry", blocked_s=2.0).label == "translation"
+    verdict = named("carry", over__blocked=1.5)
+    assert (verdict.label, "2.5 times" in verdict.rule) == ("actuation", True)
+    assert named("carry", over__blocked=0.5).label == "translation"
+
+
+def test_a_force_or_a_silence_names_what_nothing_else_names():
+    assert named(phases=(), over__force=1.2, length_s=9.0, timeout=1.0).label == "collision"
+    assert named(phases=(), over__dropout=4.0, length_s=9.0, timeout=1.0).label == "dropout"
+    assert named("reach", over__force=1.2, over__dropout=4.0).label == "no_grasp"
 
 
 def test_what_a_person_ended_early_is_not_blamed_on_a_phase_that_was_not_due():
@@ -162,7 +167,7 @@ def test_a_foreign_phase_is_refused():
 
 
 KEYS = ["lost_n", "regained_n", "held", "closed_to", "closed_reach_m", "angle_rad", "goal_first_m", "goal_last_m",
-        "person_s", "length_s", "stalled_s", "still_s", "blocked_s", "timeout", "collision", "weather",
+        "person_s", "length_s", "stalled_s", "still_s", "over/blocked", "over/force", "timeout", "collision", "weather",
         "peak/x"]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ collision = 5
 [retired]
 weak_grasp = "no_grasp"
 """
-FROZEN = {"2": "0454"}
+FROZEN = {"2": "5ee6"}
 
 
 def test_every_word_hangs_below_a_coarse_one():

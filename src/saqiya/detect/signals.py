@@ -35,7 +35,7 @@ from saqiya.models.roles import Role, numeric, roles_of
 from saqiya.models.rows import names_array, names_of
 from saqiya.models.scaling import robust_scale
 
-__all__ = ["LEAST_TRIES_N", "Signals"]
+__all__ = ["LEAST_TRIES_N", "Signals", "broken"]
 
 LEAST_TRIES_N = 5
 MARGIN: Mapping[str, float] = {"force": 1.5, "rest": 1.5, "blocked": 1.5, "jerk": 2.0, "dropout": 3.0, "closing": 1.5}
@@ -108,11 +108,11 @@ class _Limits:
         Raises:
             InvalidEpisode: no stream has a sample.
         """
-        return score_by(_Watch(self.rules), seen, self._names())
+        return score_by(_Watch(self.rules), seen, self.names)
 
     def reason(self, seen: Seen, t_ns: int) -> str:
         """Say which rule is broken most, with its numbers."""
-        return reason_at(_Watch(self.rules), seen, self._names(), t_ns)
+        return reason_at(_Watch(self.rules), seen, self.names, t_ns)
 
     def watch(self) -> Watch:
         """Begin a try."""
@@ -128,7 +128,9 @@ class _Limits:
             made[f"{name}_n"] = np.array([len(table) for table in tables], np.int64)
         return made
 
-    def _names(self) -> tuple[str, ...]:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The streams that the rules read."""
         return tuple(sorted({name for rule in self.rules for name in rule.streams if name}))
 
 
@@ -178,6 +180,25 @@ class _Watch:
                 return _SAYS[rule.kind](rule, self._value, at)
             at -= len(rule.limit)
         return ""
+
+
+def broken(fitted: FittedDetector, seen: Seen) -> dict[str, float]:
+    """Return by how much each kind of rule was broken at most, as `over/<kind>`: 1.0 at twice its limit.
+
+    For the evidence of a failure: rules that were kept, and detectors that are not `Signals`, add nothing.
+    """
+    if not isinstance(fitted, _Limits):
+        return {}
+    gauges, worst = _Gauges(fitted.rules), np.zeros(sum(len(rule.limit) for rule in fitted.rules))
+    for t_ns, row, events in instants(seen, fitted.names):
+        np.maximum(worst, gauges.read(t_ns, row, events), out=worst)
+    shares = np.split(worst, np.cumsum([len(rule.limit) for rule in fitted.rules])[:-1])
+    over: dict[str, float] = {}
+    for rule, share in zip(fitted.rules, shares, strict=True):
+        most = float((share / rule.limit).max()) - 1.0
+        if most > 0.0:
+            over[f"over/{rule.kind}"] = max(most, over.get(f"over/{rule.kind}", 0.0))
+    return over
 
 
 def _finite(row: Row, names: Iterable[str]) -> dict[str, Vector]:

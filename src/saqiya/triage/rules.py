@@ -19,6 +19,13 @@ AWAY_RATIO = 1.25
 """An object that ends farther from its goal than this many times its first distance was taken somewhere else."""
 LET_GO = 0.15
 """Share of its range by which a gripper's command changes at least when it lets go; measured: slips .05, let-go .27."""
+TWICE = 1.0
+SIGNALS = {
+    "blocked": ("actuation", "commands asked for motion and nothing moved,"),
+    "force": ("collision", "a force was"),
+    "dropout": ("dropout", "a stream was silent for"),
+}
+"""What a broken signal rule (`detect.signals`) says of a failure, once it is broken by twice its limit."""
 WIDER = 1.25
 """A number is out of the usual when it is beyond the successes' quantile by this factor."""
 
@@ -104,7 +111,7 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
 
     1. The log names it itself, by an event or a flag that is a word of the vocabulary (collision, force_limit, one of
        the workspace's own); time-outs do not count, since they end every kind of failure.
-    2. A command asked for motion, and nothing moved, for longer than in any usual success: actuation.
+    2. Commands asked for motion and nothing moved, for twice as long as the signal rules allow: actuation.
     3. It never got to the second phase, and its start lies outside what training covers: unseen_start.
     4. The log says which object was held, and it is not the task's: wrong_object.
     5. The object was lost and taken again, and the try still failed: failed_retry. Lost once: slip. Where no event says
@@ -115,7 +122,8 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
     7. Taken, and nothing after it: weak_grasp.
     8. A later phase was reached, but not the goal. The object lies as near to it as it should, at another angle:
        rotation. It ended well farther from the goal than it began: wrong_action. Else: translation.
-    9. No progress, or an arm at rest, for half of the time: stall; else, time ran out: timeout.
+    9. A force or a silence of a stream was more than twice what the signal rules allow: collision, dropout.
+    10. No progress, or an arm at rest, for half of the time: stall; else, time ran out: timeout.
 
     Rules 6 to 8 rest on phases that were not reached. Where a person ended the try before the next phase is usually
     reached, they are silent: nobody knows what would have come. The rules of `usual` are silent without successes.
@@ -134,11 +142,13 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
         )
     fit = (
         _named(facts, vocabulary)
-        or _unmoved(facts)
+        or _signal(facts, "blocked")
         or _unseen(facts)
         or _other_object(facts)
         or _lost(facts)
         or (None if facts.early_s else _not_taken(facts) or _not_there(facts))
+        or _signal(facts, "force")
+        or _signal(facts, "dropout")
         or _by_time(facts)
         or _unnamed(facts)
     )
@@ -158,12 +168,12 @@ def _named(facts: Facts, vocabulary: Vocabulary) -> _Fit | None:
     return None
 
 
-def _unmoved(facts: Facts) -> _Fit | None:
-    blocked_s, usual = facts.evidence.get("blocked_s"), facts.usual.get("blocked_s")
-    if blocked_s is None or usual is None or blocked_s <= WIDER * usual[1]:
+def _signal(facts: Facts, kind: str) -> _Fit | None:
+    over = facts.evidence.get(f"over/{kind}", 0.0)
+    if over < TWICE:
         return None
-    rule = f"commands asked for motion for {blocked_s:.3g} s and nothing moved, at most {usual[1]:.3g} s in successes"
-    return _fit("actuation", rule, blocked_s=blocked_s, usual_s=usual[1])
+    name, what = SIGNALS[kind]
+    return _fit(name, f"{what} {1.0 + over:.3g} times what the signal rules allow", **{f"over/{kind}": over})
 
 
 def _unseen(facts: Facts) -> _Fit | None:

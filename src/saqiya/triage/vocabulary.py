@@ -67,6 +67,7 @@ _BUILT_IN = (
     Word("stall", "recovery_failure", "the robot stopped getting on"),
     Word("timeout", "recovery_failure", "time ran out while it was still getting on"),
     Word("actuation", "recovery_failure", "the robot did not do what it was told to do", severity=2.0),
+    Word("dropout", "recovery_failure", "a stream that it acted by fell silent", severity=2.0),
     Word("collision", "recovery_failure", "the robot hit what it must not touch", severity=2.0),
     Word("force_limit", "recovery_failure", "a force limit ended the try", severity=2.0),
     Word("generalization_failure", "generalization_failure", "the situation lies outside what training covers"),
