@@ -84,4 +84,5 @@ class _Watch:
 
     def reason(self) -> str:
         """Say how much the members disagree."""
-        return f"the policy's members disagree by {self._score:.3g}, in the action's own unit, over the last {WINDOW_N} steps"
+        apart = f"{self._score:.3g}, in the action's own unit"
+        return f"the policy's members disagree by {apart}, over the last {WINDOW_N} steps"

@@ -12,12 +12,13 @@
 | lost | events that say that the object was lost | once more |
 
 "x" is times the most that nineteen of twenty normal tries showed: one odd success must not make a limit for all. Which
-stream is what follows from names and units (`models.roles`). The score is by how much the worst rule is over its limit:
-0 for a try that keeps to what normal tries do, so that normal grasps, rests and releases never count.
+stream is what follows from names and units (`models.roles`). The score is by how many doublings the worst rule is over
+its limit: 0 for a try that keeps to what normal tries do, so that normal grasps, rests and releases never count.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ class _Limits:
     rules: tuple[Rule, ...]
 
     def score(self, seen: Seen) -> tuple[NDArray[np.int64], Vector]:
-        """Return stamps (t,) and scores (t,): 0 within all limits, 1.0 at twice a limit.
+        """Return stamps (t,) and scores (t,): 0 within all limits, 1.0 at twice a limit, 2.0 at four times.
 
         Raises:
             InvalidEpisode: no stream has a sample.
@@ -164,13 +165,13 @@ class _Watch:
         self._worst, self._value = -1, 0.0
 
     def see(self, t_ns: int, row: Row, events: Sequence[str]) -> float | None:
-        """Return by how much the worst rule is over its limit."""
+        """Return by how many doublings the worst rule is over its limit."""
         now = self._gauges.read(t_ns, row, events)
         share = now / self._limit
         worst = int(share.argmax())
-        over = float(share[worst]) - 1.0
+        over = math.log2(max(float(share[worst]), 1.0))
         self._worst, self._value = (worst, float(now[worst])) if over > 0.0 else (-1, 0.0)
-        return max(over, 0.0)
+        return over
 
     def reason(self) -> str:
         """Say which rule is broken most, with its numbers."""
