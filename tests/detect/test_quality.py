@@ -110,3 +110,33 @@ def test_without_a_single_threshold_there_is_no_verdict():
 def test_a_threshold_of_zero_still_means_above_it():
     assert fuse({"a": (tried(success=True, level=0.0), 0.0)}).first_alarm_s(1.0) is None
     assert fuse({"a": (tried(success=True, level=0.1), 0.0)}).first_alarm_s(1.0) == 0.0
+
+
+def test_shifted_successes_and_modes_are_told_apart() -> None:
+    t_s = np.arange(10.0)
+
+    def one(peak: float, *, success: bool, **facts: object) -> ScoredEpisode:
+        return ScoredEpisode(success, 10.0, t_s, np.where(t_s >= 4.0, peak, 0.0), **facts)  # type: ignore[arg-type]
+
+    episodes = [one(0.1 * i, success=True, shifted=False) for i in range(8)]
+    episodes += [one(2.0, success=True, shifted=True) for _ in range(4)]
+    episodes += [one(3.0, success=False, mode="slip") for _ in range(9)]
+    episodes += [one(0.0, success=False, mode="bias") for _ in range(3)]
+    report = quality_report(episodes, threshold=1.0, horizon_s=10.0, seed=1)
+    assert (report.false_alarms.value, report.false_alarms.n) == (4 / 12, 12)
+    assert (report.false_alarms_nominal.value, report.false_alarms_shifted.value) == (0.0, 1.0)
+    assert (report.modes["slip"].caught.value, report.modes["bias"].caught.value) == (1.0, 0.0)
+    assert report.modes["slip"].lead_s.value == 6.0
+    assert report.modes["slip"].beats_stopwatch
+    assert not report.modes["bias"].beats_stopwatch
+
+
+def test_an_alarm_after_a_person_stepped_in_catches_nothing() -> None:
+    t_s = np.arange(10.0)
+    late, early = (ScoredEpisode(False, 10.0, t_s, 1.0 * (t_s >= at), failed_s=5.0) for at in (6.0, 3.0))
+    assert late.first_alarm_s(0.5) is None
+    assert early.first_alarm_s(0.5) == 3.0
+    usual = ScoredEpisode(True, 10.0, t_s, np.zeros(10))
+    report = quality_report([late, early, usual], threshold=0.5, horizon_s=9.0, seed=1)
+    assert (report.takeovers_n, report.caught.value, report.lead_s.value) == (2, 0.5, 2.0)
+    assert report.stopwatch.value == 0.0

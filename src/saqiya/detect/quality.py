@@ -5,12 +5,15 @@ episodes and warns of nothing. Every episode is therefore cut at the success hor
 same cut: its score is the time that passed, at most the horizon. Where failures time out and successes end in time it
 still scores well at the horizon, for "it is still running" is real evidence by then. So the report also looks at half
 of the horizon, and compares tries still running at the same moment, where a stopwatch knows nothing: 0.5 by definition.
+
+A budget that holds on nominal successes says little about successes under other conditions: their false alarms are
+counted apart. A takeover is a label too: the policy had failed by then, so what came later is not looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import UsageError
 
-__all__ = ["Estimate", "QualityReport", "ScoredEpisode", "fuse", "quality_report"]
+__all__ = ["Estimate", "ModeReport", "QualityReport", "ScoredEpisode", "fuse", "quality_report"]
 
 MOMENTS_N = 20
 
@@ -32,22 +35,37 @@ class ScoredEpisode:
         length_s: how long it lasted.
         t_s: float64 (t,), seconds from its beginning, not decreasing.
         scores: float64 (t,), higher is worse.
+        mode: of a failure, its mode or cause where that is known.
+        shifted: whether conditions were other than nominal; None where nobody knows.
+        failed_s: when it had failed: a person took over or stopped it. What came later does not count.
     """
 
     success: bool
     length_s: float
     t_s: Vector
     scores: Vector
+    mode: str = ""
+    shifted: bool | None = None
+    failed_s: float | None = None
+
+    @property
+    def end_s(self) -> float:
+        """When the policy's own part was over."""
+        return self.length_s if self.failed_s is None else min(self.length_s, self.failed_s)
 
     def peak(self, until_s: float) -> float:
         """Return the highest score before `until_s`; minus infinity when there is none."""
-        before = self.scores[self.t_s < until_s]
+        before = self.scores[self.t_s < self._until(until_s)]
         return float(before.max()) if before.size else float("-inf")
 
     def first_alarm_s(self, threshold: float | None) -> float | None:
         """Return when the score first passed the threshold; None when it never did or the threshold is infinite."""
         above = np.flatnonzero(self.scores > threshold) if threshold is not None else np.zeros(0, dtype=np.int64)
-        return float(self.t_s[above[0]]) if above.size else None
+        first_s = float(self.t_s[above[0]]) if above.size else np.inf
+        return first_s if first_s < self._until(np.inf) else None
+
+    def _until(self, until_s: float) -> float:
+        return until_s if self.failed_s is None else min(until_s, self.failed_s)
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,20 @@ class Estimate:
 
 
 NOTHING = Estimate(None, None, None, 0)
+
+
+@dataclass(frozen=True)
+class ModeReport:
+    """How a detector does on the failures of one mode, against all successes; fields as in `QualityReport`."""
+
+    failures_n: int
+    auroc: Estimate
+    gain: Estimate
+    gain_half: Estimate
+    caught: Estimate
+    lead_s: Estimate
+    beats_stopwatch: bool
+    beats_stopwatch_half: bool
 
 
 @dataclass(frozen=True)
@@ -78,9 +110,12 @@ class QualityReport:
             stopwatch has 0.5.
         caught: share of failures alarmed before the horizon.
         false_alarms: share of successes alarmed before the horizon.
+        false_alarms_nominal, false_alarms_shifted: the same of successes under nominal and under other conditions.
         lead_s: median time from the alarm of a caught failure to the horizon (or its end, where that came first).
+        takeovers_n: how many of the failures are labelled by the moment at which a person stepped in.
         beats_stopwatch: the interval of `gain` lies above zero: it knows more by the horizon than that time has passed.
         beats_stopwatch_half: the interval of `gain_half` does: it warns while the clock has nothing to say.
+        modes: the failures of each known mode apart.
     """
 
     horizon_s: float
@@ -96,9 +131,13 @@ class QualityReport:
     auroc_running: Estimate
     caught: Estimate
     false_alarms: Estimate
+    false_alarms_nominal: Estimate
+    false_alarms_shifted: Estimate
     lead_s: Estimate
+    takeovers_n: int
     beats_stopwatch: bool
     beats_stopwatch_half: bool
+    modes: dict[str, ModeReport] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as plain JSON values."""
@@ -130,13 +169,12 @@ def quality_report(
     draws = _Draws.of(len(failures), len(successes), seed=seed, resamples=resamples, level=level)
     full = _beside_stopwatch(failures, successes, horizon_s, draws)
     half = _beside_stopwatch(failures, successes, horizon_s / 2.0, draws)
-    alarms = [_alarm_before(episode, threshold, horizon_s) for episode in failures]
-    false = [_alarm_before(episode, threshold, horizon_s) for episode in successes]
-    leads = [
-        min(horizon_s, episode.length_s) - alarm
-        for episode, alarm in zip(failures, alarms, strict=True)
-        if alarm is not None
-    ]
+    caught, lead_s = _caught(failures, threshold, horizon_s, draws)
+
+    def false_alarms(*conditions: bool | None) -> Estimate:
+        kept = [episode for episode in successes if episode.shifted in conditions]
+        return _share([_alarm_before(episode, threshold, horizon_s) is not None for episode in kept], level)
+
     return QualityReport(
         horizon_s=horizon_s,
         threshold=threshold,
@@ -149,12 +187,62 @@ def quality_report(
         stopwatch_half=half[1],
         gain_half=half[2],
         auroc_running=_running(failures, successes, horizon_s, draws),
-        caught=_share([alarm is not None for alarm in alarms], level),
-        false_alarms=_share([alarm is not None for alarm in false], level),
-        lead_s=_median(leads, draws),
+        caught=caught,
+        false_alarms=false_alarms(True, False, None),
+        false_alarms_nominal=false_alarms(False),
+        false_alarms_shifted=false_alarms(True),
+        lead_s=lead_s,
+        takeovers_n=sum(episode.failed_s is not None for episode in failures),
+        beats_stopwatch=_above_zero(full[2]),
+        beats_stopwatch_half=_above_zero(half[2]),
+        modes={
+            mode: _mode(
+                [episode for episode in failures if episode.mode == mode],
+                successes,
+                threshold=threshold,
+                horizon_s=horizon_s,
+                draws=draws,
+            )
+            for mode in sorted({episode.mode for episode in failures} - {""})
+        },
+    )
+
+
+def _mode(
+    failures: Sequence[ScoredEpisode],
+    successes: Sequence[ScoredEpisode],
+    *,
+    threshold: float | None,
+    horizon_s: float,
+    draws: _Draws,
+) -> ModeReport:
+    own = draws.again(len(failures))
+    full = _beside_stopwatch(failures, successes, horizon_s, own)
+    half = _beside_stopwatch(failures, successes, horizon_s / 2.0, own)
+    caught, lead_s = _caught(failures, threshold, horizon_s, own)
+    return ModeReport(
+        failures_n=len(failures),
+        auroc=full[0],
+        gain=full[2],
+        gain_half=half[2],
+        caught=caught,
+        lead_s=lead_s,
         beats_stopwatch=_above_zero(full[2]),
         beats_stopwatch_half=_above_zero(half[2]),
     )
+
+
+def _caught(
+    failures: Sequence[ScoredEpisode], threshold: float | None, horizon_s: float, draws: _Draws
+) -> tuple[Estimate, Estimate]:
+    """Return the share of failures that alarmed in time, and by how much the alarm came before the end."""
+    alarms = [_alarm_before(episode, threshold, horizon_s) for episode in failures]
+    leads = [
+        min(horizon_s, episode.end_s) - alarm
+        for episode, alarm in zip(failures, alarms, strict=True)
+        if alarm is not None
+    ]
+    return _share([alarm is not None for alarm in alarms], draws.level), _median(leads, draws)
 
 
 def fuse(parts: Mapping[str, tuple[ScoredEpisode, float | None]]) -> ScoredEpisode:
@@ -216,6 +304,11 @@ class _Draws:
 
         return cls(counts(failures_n), counts(successes_n), level, rng)
 
+    def again(self, failures_n: int) -> _Draws:
+        """Return draws of other failures with the same draws of successes."""
+        drawn = self.rng.multinomial(failures_n, np.full(failures_n, 1.0 / failures_n), size=len(self.failures))
+        return _Draws(drawn.astype(np.float64), self.successes, self.level, self.rng)
+
     def areas(self, ahead: Vector) -> Vector:
         """Return the area of each resample, float64 (b,), from `ahead` (F, S): 1, 0.5 or 0 for each pair."""
         wins: Vector = ((self.failures @ ahead) * self.successes).sum(axis=1) / ahead.size
@@ -244,7 +337,7 @@ def _beside_stopwatch(
     peaks = [np.array([episode.peak(until_s) for episode in group]) for group in (failures, successes)]
     if all(np.all(np.isneginf(group)) for group in peaks):
         return NOTHING, NOTHING, NOTHING  # no score at all, which is not the same as a useless one
-    times = [np.array([min(episode.length_s, until_s) for episode in group]) for group in (failures, successes)]
+    times = [np.array([min(episode.end_s, until_s) for episode in group]) for group in (failures, successes)]
     ahead, timed = _ahead(*peaks), _ahead(*times)
     drawn, drawn_timed = draws.areas(ahead), draws.areas(timed)
     own, null = _area(ahead, drawn, draws, n), _area(timed, drawn_timed, draws, n)
@@ -274,7 +367,7 @@ def _running(
     pairs = np.zeros((len(failures), len(successes)))
     running = np.zeros_like(pairs)
     for moment_s in np.linspace(0.0, horizon_s, MOMENTS_N + 1)[1:]:
-        alive = [np.array([episode.length_s >= moment_s for episode in group]) for group in (failures, successes)]
+        alive = [np.array([episode.end_s >= moment_s for episode in group]) for group in (failures, successes)]
         peaks = [np.array([episode.peak(moment_s) for episode in group]) for group in (failures, successes)]
         both = np.outer(*alive)
         pairs += np.where(both, _ahead(*peaks), 0.0)
