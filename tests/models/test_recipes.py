@@ -14,11 +14,11 @@ def blobs(n: int = 15, *, apart: float = 4.0, seed: int = 0) -> tuple[np.ndarray
     return rows, labels
 
 
-@pytest.mark.parametrize("recipes", [(recipe,) for recipe in (*SMALL, *LINEAR, *NEAREST)], ids=lambda one: one[0].name)
-def test_every_recipe_learns_what_is_there_and_gives_probabilities(recipes):
+@pytest.mark.parametrize("recipe", [*SMALL, *LINEAR[1:3], *NEAREST], ids=lambda one: one.name)
+def test_every_recipe_learns_what_is_there_and_gives_probabilities(recipe):
     rows, labels = blobs()
     fresh, truth = blobs(seed=1)
-    chosen = choose(recipes, rows, labels, np.arange(len(labels)), seed=0)
+    chosen = choose([recipe], rows, labels, np.arange(len(labels)), seed=0)
     likely = chosen.probabilities(fresh)
     assert likely.sum(axis=1) == pytest.approx(1.0)
     assert (likely.argmax(axis=1) == truth).mean() > 0.75
@@ -37,13 +37,13 @@ def test_the_first_recipe_stays_unless_another_is_clearly_better():
     assert chosen.name == LINEAR[0].name
     circle = np.random.default_rng(0).normal(size=(120, 2))
     inside = (np.linalg.norm(circle, axis=1) < 1.1).astype(np.int64)
-    assert choose((LINEAR[0], SMALL[2]), circle, inside, np.arange(120), seed=0).name == "kernel machine"
+    assert choose((LINEAR[0], SMALL[1]), circle, inside, np.arange(120), seed=0).name == "kernel machine"
 
 
 def test_a_class_with_one_row_is_no_reason_to_stop():
     rows, labels = blobs(8)
     rows, labels = rows[:17], labels[:17]
-    assert choose(SMALL[2:3], rows, labels, np.arange(17), seed=0).probabilities(rows).shape == (17, 3)
+    assert choose(SMALL[1:2], rows, labels, np.arange(17), seed=0).probabilities(rows).shape == (17, 3)
 
 
 def test_too_few_is_said():
