@@ -208,7 +208,8 @@ def estimate(value: float | None, low: float | None, high: float | None) -> dict
 
 def detector(late: tuple[float, float], early: tuple[float, float], threshold: float | None = 1.0) -> DetectorRow:
     gains = {"gain": estimate(sum(late) / 2, *late), "gain_half": estimate(sum(early) / 2, *early)}
-    return DetectorRow("turn-1/detect/calibration/d", 0, "turn-0/policy", "d", threshold, 7, 0.05, 1.0, gains)
+    said = "" if threshold is not None else "infinite: 7 of the 19 held-out successes that a budget of 5% needs"
+    return DetectorRow("turn-1/detect/calibration/d", 0, "turn-0/policy", "d", threshold, said, 7, 0.05, 1.0, gains)
 
 
 def test_a_detector_that_does_not_beat_the_stopwatch_is_said_to_not_beat_it() -> None:
@@ -223,7 +224,7 @@ def test_a_detector_that_does_not_beat_the_stopwatch_is_said_to_not_beat_it() ->
 def test_an_infinite_threshold_is_said_aloud() -> None:
     said = verdicts_of([detector((0.1, 0.2), (0.1, 0.2), threshold=None)])
     assert said[-1] == (
-        "Turn 0, d: no threshold, so it never alarms; 7 successes are too few for a budget of 5 % false alarms."
+        "Turn 0, d: it never alarms; infinite: 7 of the 19 held-out successes that a budget of 5% needs."
     )
 
 

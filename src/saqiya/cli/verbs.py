@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,7 @@ from saqiya.domain.nouns import (
     CorrectionRequest,
     DatasetVersion,
     Decision,
+    Deployment,
     Episode,
     GateDecision,
     Noun,
@@ -84,26 +86,51 @@ def policy_list(where: Where = Path(), as_json: JsonFlag = False) -> None:
         rows("Policies", ("name", "lineage", "trainer", "id"), [(p.name, p.lineage, p.trainer, p.id) for p in found])
 
 
+Logs = Annotated[bool, typer.Option("--logs", help="Policies that acted elsewhere: tries that came in by ingest.")]
+
+
 @app.command()
-def detect(where: Where = Path(), as_json: JsonFlag = False) -> None:
-    """Calibrate the detectors on the last deployment and find its failures."""
+def detect(
+    tries: Annotated[
+        list[str] | None, typer.Argument(help="With --logs: a subset or episodes; default: all that are new.")
+    ] = None,
+    logs: Logs = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Calibrate the detectors on the last deployment, or on logs, and find the failures in it."""
     with opened(where, quiet=as_json) as wheel:
-        found = wheel.detect()
+        found = _each(wheel, tries, verb=wheel.failures.detect) if logs else [(None, wheel.detect())]
+        names = [wheel.key_of(one.id) if one else "" for one, _ in found]
     if as_json:
-        emit(found)
+        emit([one for _, one in found] if logs else found[0][1])
         return
-    rows(
-        "Detectors",
-        ("name", "threshold", "AUROC to the horizon", "stopwatch"),
-        [_detector(c) for c in found.calibrations],
-    )
-    say(f"{len(found.failures)} failures.")
+    for title, (_, one) in zip(names, found, strict=True):
+        rows(
+            f"Detectors {title}".rstrip(),
+            ("name", "threshold", "AUROC to the horizon", "stopwatch", "at half of it", "false alarms"),
+            [_detector(c) for c in one.calibrations],
+        )
+        say(f"{len(one.failures)} failures.")
 
 
-def _detector(calibration: Any) -> tuple[str, str, str, str]:  # noqa: ANN401 - a noun printed field by field
+def _each(wheel: Flywheel, tries: list[str] | None, *, verb: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Do `verb` to each deployment that the logs make; those that were adopted before, where none is named or new."""
+    catalog = wheel.store.catalog
+    try:
+        found = wheel.failures.adopt(tries or ())
+    except GuardRefusal:
+        found = tuple(one for one in catalog.all(Deployment) if one.decision is None)
+        if tries or not found:
+            raise
+    return [(one, verb(one)) for one in found]
+
+
+def _detector(calibration: Any) -> tuple[str, ...]:  # noqa: ANN401 - a noun printed field by field
     report = calibration.report
-    threshold = "infinite: too few successes" if calibration.threshold is None else f"{calibration.threshold:.4g}"
-    return calibration.detector, threshold, _estimate(report.get("auroc")), _estimate(report.get("stopwatch"))
+    threshold = calibration.said or f"{calibration.threshold:.4g}"
+    figures = ("auroc", "stopwatch", "auroc_half", "false_alarms")
+    return calibration.detector, threshold, *(_estimate(report.get(name)) for name in figures)
 
 
 def _estimate(found: Any) -> str:  # noqa: ANN401 - JSON from a stored report
@@ -133,21 +160,32 @@ def measure(
 
 
 @app.command()
-def triage(where: Where = Path(), as_json: JsonFlag = False) -> None:
+def triage(
+    tries: Annotated[
+        list[str] | None, typer.Argument(help="With --logs: a subset or episodes; default: all logged deployments.")
+    ] = None,
+    logs: Logs = False,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
     """Name, group and rank the failures, and ask for corrections."""
     with opened(where, quiet=as_json) as wheel:
-        found = wheel.triage()
+        found = [one for _, one in _each(wheel, tries, verb=wheel.failures.triage)] if logs else [wheel.triage()]
     if as_json:
-        emit(found)
+        emit(found if logs else found[0])
         return
-    rows(
-        "Modes", ("mode", "failures", "priority"), [(m.label, len(m.members), f"{m.priority:.4f}") for m in found.modes]
-    )
-    rows(
-        "Requests",
-        ("for", "kind", "count", "why"),
-        [(r.target, r.correction_kind, r.count, r.reason) for r in found.requests],
-    )
+    for one in found:
+        table = [(m.label, len(m.members), f"{m.priority:.4f}", _shown(m.factors)) for m in one.modes]
+        rows("Modes", ("mode", "failures", "priority", "from"), table)
+        rows(
+            "Requests",
+            ("for", "kind", "count", "why"),
+            [(r.target, r.correction_kind, r.count, r.reason) for r in one.requests],
+        )
+
+
+def _shown(factors: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in factors.items())
 
 
 @app.command()

@@ -27,12 +27,13 @@ FLAGS = ("timeout", "abort", "collision", "force_limit")
 
 @dataclass(frozen=True)
 class AlarmDraft:
-    """A span in which a detector's score stayed above its threshold, before it is stored."""
+    """A span in which the fused score stayed above its threshold, and who drove it, before it is stored."""
 
     detector: str
     span: Span
     score: float
     threshold: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from saqiya import plugins
-from saqiya.detect.conformal import alarm_spans, conformal_threshold, success_horizon
+from saqiya.detect.calibrate import Calibrated, Part, Viewed, calibrate, few, scored
+from saqiya.detect.carried import carry, read_carried
+from saqiya.detect.conformal import alarm_spans
+from saqiya.detect.drift import Drift, drift
+from saqiya.detect.fusion import peak
 from saqiya.detect.incidents import AlarmDraft, incident
-from saqiya.detect.quality import ScoredEpisode, fuse, quality_report
-from saqiya.domain.contracts import Detector, FittedDetector, Seen
-from saqiya.domain.ids import digest_of
-from saqiya.domain.nouns import (
-    Alarm,
-    Calibration,
-    Deployment,
-    Episode,
-    Failure,
-    Noun,
-    Outcome,
-    OutcomeClaim,
-    Policy,
-)
-from saqiya.domain.streams import Span, Stream
+from saqiya.detect.person import touches
+from saqiya.domain.contracts import Detector, Explains, Online, Seen
+from saqiya.domain.nouns import Alarm, Calibration, Episode, Failure, Noun, Outcome, OutcomeClaim, Policy
+from saqiya.domain.streams import JsonValue, Span
 from saqiya.domain.words import TRUST
+from saqiya.errors import TooLittle
+from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
 
 __all__ = ["FUSED", "Detected", "outcomes_of", "run"]
 
 FUSED = "any detector"
+"""The name of the calibration in which all detectors are one: the only one that raises alarms."""
+VERSION = "2"
+SHOWN_N = 3
+"""Normal tries from which a monitor learns what streams its detectors read."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,6 @@ class Detected:
 
     calibrations: tuple[Calibration, ...]
     failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True)
-class _View:
-    """One deployed try as every detector saw it: streams, outcome, and each detector's scores."""
-
-    episode: Episode
-    outcome: Outcome
-    streams: Mapping[str, Stream]
-    scores: dict[str, ScoredEpisode]
 
 
 def outcomes_of(store: Workspace, episodes: Sequence[Episode]) -> dict[str, Outcome]:
@@ -64,44 +53,50 @@ def outcomes_of(store: Workspace, episodes: Sequence[Episode]) -> dict[str, Outc
 
 def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
     store: Workspace,
-    deployment: Deployment,
-    training: Sequence[Episode],
+    episodes: Sequence[Episode],
     *,
+    policy: Policy | None,
+    training: Sequence[Episode],
     detectors: Sequence[str],
     budget: float,
     phases: Sequence[str],
+    before: Calibration | None,
     seed: int,
     key: str,
 ) -> Detected:
-    """Find the failures of a deployment.
+    """Find the failures among one policy's episodes.
 
-    Half of the successes, chosen by a hash of their key, calibrate; the other half and the failures judge. The false
-    alarm budget is shared evenly among the detectors, so that together they keep it.
+    Successes are split in four by a hash of their key: a quarter each to fit on, to measure bands on, to set the
+    threshold on, and to judge by; of the failures one half teaches and one half judges. The false-alarm budget is that
+    of all detectors together.
 
     Args:
         store: the workspace.
-        deployment: whose episodes are read.
-        training: the policy's own training episodes: what it should know.
+        episodes: autonomous tries of one policy; a person's takeover in one counts as a failure of the policy.
+        policy: who acted, None where nobody knows.
+        training: the policy's own training episodes: what it should know; () where they are elsewhere.
         detectors: registered names.
-        budget: share of nominal successes that may raise a false alarm, all detectors together.
-        phases: the site's phases in order.
+        budget: share of successes that may raise a false alarm.
+        phases: the task's phases in order.
+        before: the calibration that watched the policy before this one; how it does on these tries is its drift.
         seed: of the bootstrap in the report.
         key: logical prefix of what is stored.
     """
-    episodes = [store.catalog.get(one, Episode) for one in deployment.episodes]
     outcomes = outcomes_of(store, episodes)
+    views = {one.id: _viewed(store, one, outcomes[one.id]) for one in episodes}
     taught = [Seen.of(store.streams(one), one.events) for one in training]
-    fitted = {name: _detector(name) for name in detectors}
-    views = _score(store, episodes, outcomes, {name: one.fit(taught) for name, one in fitted.items()})
-    successes = [view for view in views if view.outcome is Outcome.SUCCESS]
-    calibrating = {view.episode.id for view in successes if _calibrates(store, view.episode)}
-    policy = store.catalog.get(deployment.policy, Policy)
-    made = _calibrate(
-        store, views, calibrating, fitted, policy=policy, budget=budget / max(1, len(detectors)), seed=seed
-    )
-    stored = store.catalog.put_all([(one, f"{key}/calibration/{one.detector}") for one in made])
+    loaded = {name: _detector(name) for name in detectors}
+    chain, why = None, ""
+    try:
+        chain = calibrate(list(views.values()), taught, loaded, budget=budget, seed=seed)
+    except TooLittle as reason:
+        why = reason.what
+    drafted = _Draft(store, views, chain, why, policy.id if policy else None, budget, before)
+    rows = [drafted.calibration(name, one.version) for name, one in loaded.items()]
+    rows.append(drafted.calibration(FUSED, VERSION))
+    stored = store.catalog.put_all([(one, f"{key}/calibration/{one.detector}") for one in rows])
     calibrations = {one.detector: one for one in stored if isinstance(one, Calibration)}
-    failures = _alarm(store, views, calibrations, phases=phases)
+    failures = _alarm(store, episodes, views, outcomes, chain, calibrations[FUSED].id, phases)
     return Detected(tuple(calibrations.values()), failures)
 
 
@@ -110,89 +105,114 @@ def _detector(name: str) -> Detector:
     return detector
 
 
-def _calibrates(store: Workspace, episode: Episode) -> bool:
-    return int(digest_of(store.catalog.key_of(episode.id).encode())[:8], 16) % 2 == 0
+def _viewed(store: Workspace, episode: Episode, outcome: Outcome) -> Viewed:
+    streams = store.streams(episode)
+    helped = outcome is Outcome.SUCCESS and bool(touches(episode.events, streams))
+    return Viewed(
+        key=store.catalog.key_of(episode.id),
+        seen=Seen.of(streams, episode.events),
+        outcome=Outcome.FAILURE if helped else outcome,
+        start_ns=episode.start_ns,
+        end_ns=episode.end_ns,
+    )
 
 
-def _score(
-    store: Workspace,
-    episodes: Sequence[Episode],
-    outcomes: Mapping[str, Outcome],
-    fitted: Mapping[str, FittedDetector],
-) -> list[_View]:
-    views = []
-    for episode in episodes:
-        streams = store.streams(episode)
-        outcome = outcomes[episode.id]
-        scores = {}
-        for name, detector in fitted.items():
-            t_ns, values = detector.score(Seen.of(streams, episode.events))
-            scores[name] = ScoredEpisode(
-                success=outcome is Outcome.SUCCESS,
-                length_s=(episode.end_ns - episode.start_ns) / 1e9,
-                t_s=(t_ns - episode.start_ns) / 1e9,
-                scores=values,
-            )
-        views.append(_View(episode, outcome, streams, scores))
-    return views
+@dataclass(frozen=True)
+class _Draft:
+    """What a calibration is written from; without a chain, `why` there is none."""
 
+    store: Workspace
+    views: Mapping[str, Viewed]
+    chain: Calibrated | None
+    why: str
+    policy: str | None
+    budget: float
+    before: Calibration | None
 
-def _calibrate(
-    store: Workspace,
-    views: Sequence[_View],
-    calibrating: set[str],
-    fitted: Mapping[str, Detector],
-    *,
-    policy: Policy,
-    budget: float,
-    seed: int,
-) -> list[Calibration]:
-    """Set each detector's threshold, and judge each, and all together, on what calibration did not see."""
-    held = [view for view in views if view.episode.id in calibrating]
-    judged = [view for view in views if view.episode.id not in calibrating and view.outcome is not Outcome.UNKNOWN]
-    lengths = [next(iter(view.scores.values())).length_s for view in held if view.scores]
-    horizon_s = success_horizon(lengths) if lengths else 0.0
-    thresholds: dict[str, float | None] = {}
-    for name in fitted:
-        peaks = [view.scores[name].peak(horizon_s) for view in held]
-        thresholds[name] = conformal_threshold(peaks, budget=budget) if peaks else None
-    rows = {name: [view.scores[name] for view in judged] for name in fitted}
-    if fitted:
-        rows[FUSED] = [fuse({name: (view.scores[name], thresholds[name]) for name in fitted}) for view in judged]
-    made = []
-    for name, scored in rows.items():
-        threshold = 1.0 if name == FUSED else thresholds[name]
-        report = quality_report(scored, threshold=threshold, horizon_s=horizon_s, seed=seed) if horizon_s else None
-        made.append(
-            Calibration(
-                id=store.catalog.new_id("calibration"),
-                detector=name,
-                version=fitted[name].version if name in fitted else "1",
-                policy=policy.id,
-                budget=budget * len(fitted) if name == FUSED else budget,
-                successes=len(held),
-                threshold=threshold,
-                episodes=tuple(view.episode.id for view in held),
-                horizon_s=horizon_s,
-                report=report.as_json() if report else {},
-            )
+    def calibration(self, name: str, version: str) -> Calibration:
+        """Write down a detector's threshold and quality; of one that takes no part, why."""
+        held = tuple(
+            one for one, view in self.views.items() if view.part is Part.CALIBRATE and view.outcome is Outcome.SUCCESS
         )
-    return made
+        whole, chain = name == FUSED, self.chain
+        fusion = None if chain is None else chain.fusion if whole else chain.alone.get(name)
+        report: dict[str, JsonValue] = chain.reports["" if whole else name].as_json() if chain and fusion else {}
+        if whole and self.before is not None and self.before.monitor is not None:
+            report["drift"] = {"of": self.store.catalog.key_of(self.before.id), **asdict(self._drift(self.before))}
+        return Calibration(
+            id=self.store.catalog.new_id("calibration"),
+            detector=name,
+            version=version,
+            policy=self.policy,
+            budget=self.budget,
+            successes=len(held),
+            threshold=fusion.threshold if fusion else None,
+            episodes=held,
+            horizon_s=fusion.horizon_s if fusion else 0.0,
+            report=report,
+            said=self._said(name, len(held)),
+            monitor=self._monitor(chain) if chain and whole else None,
+        )
+
+    def _drift(self, before: Calibration) -> Drift:
+        """Hold the false alarms of a stale monitor, made for another policy, against the budget it promised."""
+        head, arrays = tensors.read_headed(self.store.catalog.object_path(str(before.monitor)))
+        stale = read_carried(head, arrays)
+        alarmed = []
+        for view in self.views.values():
+            if view.outcome is Outcome.SUCCESS and stale.fusion.threshold is not None:
+                told = scored(view, stale.detectors)
+                alarmed.append(
+                    peak(stale.fusion.score(told.parts, told.phases), stale.fusion.horizon_s) > stale.fusion.threshold
+                )
+        return drift(alarmed, budget=before.budget)
+
+    def _said(self, name: str, successes: int) -> str:
+        left_out = self.why if self.chain is None else self.chain.left_out.get(name, "")
+        return f"takes no part: {left_out}" if left_out else few(self.budget, successes)
+
+    def _monitor(self, chain: Calibrated) -> str | None:
+        """Store what a robot needs to watch with, where every detector can run there."""
+        if not all(isinstance(one, Online) for _, one in chain.fitted.values()):
+            return None
+        good = [one.seen for one in self.views.values() if one.outcome is Outcome.SUCCESS][:SHOWN_N]
+        whose = self.store.catalog.key_of(self.policy) if self.policy else ""
+        carried = carry(chain.fitted, chain.fusion, good, policy=whose, budget=self.budget, successes_n=chain.successes)
+        return self.store.objects.put(tensors.encode(carried.arrays(), carried.text()))
 
 
 def _alarm(
-    store: Workspace, views: Sequence[_View], calibrations: Mapping[str, Calibration], *, phases: Sequence[str]
+    store: Workspace,
+    episodes: Sequence[Episode],
+    views: Mapping[str, Viewed],
+    outcomes: Mapping[str, Outcome],
+    chain: Calibrated | None,
+    calibration: str,
+    phases: Sequence[str],
 ) -> tuple[Failure, ...]:
     rows: list[tuple[Noun, str]] = []
-    for view in views:
-        drafts, alarms = _alarms_of(store, view, calibrations)
-        prefix = store.catalog.key_of(view.episode.id)
-        rows += [(alarm, f"{prefix}/alarm/{alarm.calibration}/{alarm.start_ns}") for alarm in alarms]
+    for episode in episodes:
+        prefix, view = store.catalog.key_of(episode.id), views[episode.id]
+        drafts = _drafts(view, chain) if chain else []
+        alarms = [
+            Alarm(
+                id=store.catalog.new_id("alarm"),
+                episode=episode.id,
+                calibration=calibration,
+                start_ns=draft.span.start_ns,
+                end_ns=draft.span.end_ns,
+                score=draft.score,
+                detector=draft.detector,
+                reason=draft.reason,
+            )
+            for draft in drafts
+        ]
+        rows += [(alarm, f"{prefix}/alarm/{calibration}/{alarm.start_ns}") for alarm in alarms]
         found = incident(
-            view.outcome,
-            span=Span(view.episode.start_ns, view.episode.end_ns),
-            events=view.episode.events,
-            streams=view.streams,
+            outcomes[episode.id],
+            span=Span(episode.start_ns, episode.end_ns),
+            events=episode.events,
+            streams=view.seen.streams,
             alarms=drafts,
             phases=phases,
         )
@@ -200,7 +220,7 @@ def _alarm(
             continue
         failure = Failure(
             id=store.catalog.new_id("failure"),
-            episode=view.episode.id,
+            episode=episode.id,
             alarms=tuple(alarm.id for alarm in alarms),
             moment_ns=found.moment_ns,
             phase=found.phase,
@@ -210,25 +230,19 @@ def _alarm(
     return tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, Failure))
 
 
-def _alarms_of(
-    store: Workspace, view: _View, calibrations: Mapping[str, Calibration]
-) -> tuple[list[AlarmDraft], list[Alarm]]:
-    drafts, alarms = [], []
-    for name, scored in view.scores.items():
-        calibration = calibrations[name]
-        if calibration.threshold is None:
-            continue
-        t_ns = (scored.t_s * 1e9).round().astype("int64") + view.episode.start_ns
-        for span, peak in alarm_spans(t_ns, scored.scores, calibration.threshold):
-            drafts.append(AlarmDraft(name, span, peak, calibration.threshold))
-            alarms.append(
-                Alarm(
-                    id=store.catalog.new_id("alarm"),
-                    episode=view.episode.id,
-                    calibration=calibration.id,
-                    start_ns=span.start_ns,
-                    end_ns=span.end_ns,
-                    score=peak,
-                )
-            )
-    return drafts, alarms
+def _drafts(view: Viewed, chain: Calibrated) -> list[AlarmDraft]:
+    """Return the alarms of one try; of a failed one with the reason that the leading detector gives."""
+    if chain.fusion.threshold is None:
+        return []
+    told = scored(view, {name: one for name, (_, one) in chain.fitted.items()})
+    fused = chain.fusion.score(told.parts, told.phases)
+    t_ns = (fused.t_s * 1e9).round().astype("int64") + view.start_ns
+    drafts = []
+    for span, highest in alarm_spans(t_ns, fused.scores, chain.fusion.threshold):
+        name = chain.fusion.names[int(fused.leading[int(t_ns.searchsorted(span.start_ns))])]
+        detector = chain.fitted[name][1]
+        reason = ""
+        if view.outcome is not Outcome.SUCCESS and isinstance(detector, Explains):
+            reason = detector.reason(view.seen, span.start_ns)
+        drafts.append(AlarmDraft(name, span, highest, chain.fusion.threshold, reason))
+    return drafts

@@ -102,21 +102,22 @@ __all__ = [
 class Calibration(Noun):
     """A detector's threshold for one policy, from held-out successes by the exact-rank conformal quantile.
 
-    `threshold` is None when there were too few successes for the budget: an infinite threshold, said aloud.
-    `report` keeps the detector's quality on the episodes that calibration did not see, beside the stopwatch.
+    `threshold` is None when there were too few successes for the budget, or the detector takes no part: an infinite
+    threshold, and `said` says why. `policy` is None where nobody knows who acted. `report` keeps the detector's quality on the episodes that calibration did not see, beside the stopwatch.
     `monitor` holds the fitted detectors, their bands and the threshold as plain arrays, for the one that is fused.
     """
 
     kind: ClassVar[str] = "calibration"
     detector: str
     version: str
-    policy: PolicyId
+    policy: PolicyId | None
     budget: float
     successes: int
     threshold: float | None
     episodes: tuple[EpisodeId, ...]
     horizon_s: float
     report: dict[str, JsonValue] = field(default_factory=dict)
+    said: str = ""
     monitor: Digest | None = None
 
 
@@ -183,7 +184,7 @@ class FailureMode(Noun):
     kind: ClassVar[str] = "failure_mode"
     label: str
     parent: str
-    policy: PolicyId
+    policy: PolicyId | None
     members: tuple[FailureId, ...]
     medoid: FailureId
     priority: float
@@ -384,12 +385,15 @@ class GateDecision(Noun):
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment(Noun):
-    """A policy let loose on a site by a decision; its episodes carry the policy id, and the wheel closes."""
+    """A policy let loose on a site by a decision; its episodes carry the policy id, and the wheel closes.
+
+    `mode` is "logged", and `decision` None, where the policy was deployed elsewhere and only its logs came in.
+    """
 
     kind: ClassVar[str] = "deployment"
     scope: str
     policy: PolicyId
-    decision: GateDecisionId
+    decision: GateDecisionId | None
     mode: str
     episodes: tuple[EpisodeId, ...] = ()
 

@@ -158,7 +158,7 @@ class Data:
             GuardRefusal: nothing was chosen, or an episode is in quarantine.
             UsageError: the name is taken by a version with other contents.
         """
-        _, episodes = self._chosen(what)
+        _, episodes = self.chosen(what)
         return mix.select(self.store, episodes, weights=weights or {}, parent=None, note=note, key=f"dataset/{name}")
 
     def export(
@@ -176,7 +176,7 @@ class Data:
             UsageError: nothing was named, or versions and episodes were mixed.
             AlreadyThere: `path` exists.
         """
-        version, episodes = self._chosen(what)
+        version, episodes = self.chosen(what)
         writer: DatasetWriter = plugins.load("saqiya.writers", form)()
         with exporting(self.store, self.clock) as note:
             shipped = self._shipped(version, episodes)
@@ -272,7 +272,13 @@ class Data:
         ids = [self.store.catalog.get(one, Episode).id for one in episodes]
         return erase(self.store, ids, reason=reason)
 
-    def _chosen(self, what: Sequence[str]) -> tuple[DatasetVersion | None, list[Episode]]:
+    def chosen(self, what: Sequence[str]) -> tuple[DatasetVersion | None, list[Episode]]:
+        """Return the episodes that are named: one dataset version (and it), a subset, or any number of episodes.
+
+        Raises:
+            UsageError: nothing was named, or versions and episodes were mixed.
+            UnknownId: there is no such thing.
+        """
         if len(what) == 1 and any(one.name == what[0] for one in self.store.catalog.all(Subset)):
             return None, list(self.store.catalog.each(Episode, resolve(self.store, what[0])))
         nouns = [self.store.catalog.get(one) for one in what]

@@ -18,7 +18,7 @@ from saqiya import plugins
 from saqiya.correct import stage as correct
 from saqiya.deploy import stage as deploy
 from saqiya.detect import stage as detect
-from saqiya.domain.contracts import Demonstrable, Progress, Restorable, Site
+from saqiya.domain.contracts import Demonstrable, Progress, Site
 from saqiya.domain.ids import Clock
 from saqiya.domain.nouns import (
     Correction,
@@ -26,7 +26,6 @@ from saqiya.domain.nouns import (
     DatasetVersion,
     Deployment,
     Episode,
-    Failure,
     GateDecision,
     Noun,
     Novelty,
@@ -44,6 +43,7 @@ from saqiya.loop.account import Account
 from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, drafted, has_wheel, read_config, read_store
 from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
+from saqiya.loop.failures import Failures
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.lives import lives_of
 from saqiya.loop.recheck import recheck
@@ -55,6 +55,8 @@ from saqiya.stores.verify import Report, verify
 from saqiya.stores.workspace import Workspace
 from saqiya.train import stage as train
 from saqiya.triage import stage as triage
+from saqiya.triage.vocabulary import FILE_NAME as VOCABULARY
+from saqiya.triage.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from saqiya.loop.worker import Durable
@@ -153,8 +155,8 @@ class Flywheel:
         """
         path = self.store.root / FILE_NAME
         config = read_config(path)
-        for deployment in self.store.catalog.all(Deployment)[:1]:
-            if deployment.scope != config.task.scope:
+        for deployment in self.store.catalog.all(Deployment):
+            if deployment.decision is not None and deployment.scope != config.task.scope:
                 raise ConfigError(
                     f"[task] says {config.task.scope}, and this workspace has turned for {deployment.scope}",
                     subject=str(path),
@@ -166,6 +168,16 @@ class Flywheel:
     def data(self) -> Data:
         """The verbs of the data layer: ingest, cut, export, query and the like; they need no site."""
         return Data(self.store, clock=self.clock, progress=self.progress)
+
+    @property
+    def failures(self) -> Failures:
+        """What can be asked and said of failures between two turns."""
+        return Failures(self)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words for failures: the built-in ones, and those of the workspace's vocabulary.toml."""
+        return read_vocabulary(self.store.root / VOCABULARY)
 
     @cached_property
     def site(self) -> Site:
@@ -267,17 +279,7 @@ class Flywheel:
 
     def detect(self) -> detect.Detected:
         """Calibrate the detectors on the champion's deployment and find its failures."""
-        champion, deployment = self._deployed()
-        return detect.run(
-            self.store,
-            deployment,
-            self.training_episodes(champion),
-            detectors=self.config.detect.detectors,
-            budget=self.config.detect.budget,
-            phases=self.site.spec.phases,
-            seed=self.config.run.seed,
-            key=self.key("detect"),
-        )
+        return self.failures.detect(self._deployed()[1])
 
     def measure(self, episodes: Sequence[Episode]) -> tuple[Novelty, ...]:
         """Measure episodes in bits relative to the champion: the policy that they are meant to teach."""
@@ -296,21 +298,7 @@ class Flywheel:
 
     def triage(self) -> triage.Triaged:
         """Name, group and rank the failures of the last deployment, and ask for corrections."""
-        champion, deployment = self._deployed()
-        failures = self._failures(deployment)
-        measured = self.measure([self.store.catalog.get(one.episode, Episode) for one in failures])
-        return triage.run(
-            self.store,
-            deployment,
-            failures,
-            novelty={one.episode: one for one in measured},
-            training=_starts(self.training_episodes(champion)),
-            ranges=self.site.spec.factors,
-            phases=self.site.spec.phases,
-            budget=self.config.correct.per_turn,
-            restorable=isinstance(self.site, Restorable),
-            key=self.key("triage"),
-        )
+        return self.failures.triage(self._deployed()[1])
 
     def correct(self, request: CorrectionRequest, *, first: int | None = None) -> tuple[Correction, ...]:
         """Collect what a request asks for, with the site's own expert as operator, and measure what it teaches."""
@@ -480,10 +468,6 @@ class Flywheel:
         if champion is None:
             raise GuardRefusal("nothing is deployed in this scope", subject=self.scope, remedy="Run saqiya turn first.")
         return champion
-
-    def _failures(self, deployment: Deployment) -> list[Failure]:
-        episodes = set(deployment.episodes)
-        return [one for one in self.store.catalog.all(Failure) if one.episode in episodes]
 
     def _outcomes(self, deployment: Deployment) -> list[tuple[Episode, Outcome]]:
         episodes = [self.store.catalog.get(one, Episode) for one in deployment.episodes]

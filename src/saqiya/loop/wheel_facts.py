@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,16 +31,19 @@ from saqiya.errors import UnknownId
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
+from saqiya.loop.lives import balances_of, labels_of, lives_of
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
-from saqiya.triage.vocabulary import built_in
+from saqiya.triage.backlog import Balance, Variety, troubles, variety
+from saqiya.triage.life import State
+from saqiya.triage.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
 __all__ = [
-    "AlphaRow", "Asked", "DetectorRow", "Facts", "GateRow", "Medoid", "ModeRow", "NoveltyRow", "Point", "Triage",
-    "TurnRow", "facts_of", "last_modes",
+    "AlphaRow", "Asked", "Books", "DetectorRow", "Facts", "GateRow", "Medoid", "ModeRow", "NoveltyRow", "Point",
+    "Triage", "TurnRow", "facts_of", "last_modes",
 ]  # fmt: skip
 
 ENDING = 16
@@ -118,6 +122,7 @@ class ModeRow:
     key: str
     label: str
     meaning: str
+    named_by: str
     failures_n: int
     rate: Interval
     priority: float
@@ -152,6 +157,7 @@ class DetectorRow:
     policy_key: str
     name: str
     threshold: float | None
+    said: str
     successes_n: int
     budget: float
     horizon_s: float
@@ -159,7 +165,7 @@ class DetectorRow:
 
     @property
     def fused(self) -> bool:
-        """Whether this is all the turn's detectors together, which has no threshold of its own."""
+        """Whether this is all the turn's detectors together: the one that raises alarms."""
         return self.name == FUSED
 
 
@@ -183,6 +189,23 @@ class NoveltyRow:
 
 
 @dataclass(frozen=True)
+class Books:
+    """Failures found against corrections integrated.
+
+    Attributes:
+        rows: each turn's balance, and its distinct modes where something was deployed.
+        states: how many failures stand where, in the order of their life.
+        reopened: how often a fixed failure came back.
+        troubles: whether the wheel stalls or oscillates, in sentences.
+    """
+
+    rows: tuple[tuple[Balance, Variety | None], ...]
+    states: tuple[tuple[str, int], ...]
+    reopened: int
+    troubles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything on the page. `triages` has one entry a finished turn; `refused` are the REJECTs, drills included."""
 
@@ -200,6 +223,7 @@ class Facts:
     detectors: tuple[DetectorRow, ...]
     novelty: tuple[NoveltyRow, ...]
     rejections: tuple[Rejection, ...]
+    books: Books
 
     @property
     def refused(self) -> tuple[GateRow, ...]:
@@ -226,6 +250,20 @@ def facts_of(wheel: Flywheel) -> Facts:
         detectors=tuple(_detectors(catalog, turns)),
         novelty=tuple(_novelty(catalog, wheel.scope, seed=config.run.seed)),
         rejections=tuple(catalog.all(Rejection)),
+        books=_books(wheel),
+    )
+
+
+def _books(wheel: Flywheel) -> Books:
+    told = lives_of(wheel)
+    balances = balances_of(wheel, told)
+    kinds = {row.turn: row for row in variety(balances, seed=wheel.config.run.seed)}
+    states = Counter(life.state for life in told.lives.values())
+    return Books(
+        rows=tuple((one, kinds.get(one.turn)) for one in balances),
+        states=tuple((state.value, states[state]) for state in State if states[state]),
+        reopened=sum(life.reopened for life in told.lives.values()),
+        troubles=troubles(balances),
     )
 
 
@@ -294,7 +332,7 @@ def _alphas(catalog: Catalog, scope: str) -> Iterable[AlphaRow]:
 
 
 def _triages(wheel: Flywheel) -> Iterable[Triage]:
-    catalog = wheel.store.catalog
+    catalog, words, names = wheel.store.catalog, wheel.vocabulary, labels_of(wheel.store.catalog)
     modes: dict[str, list[FailureMode]] = {}
     for mode in catalog.all(FailureMode):
         modes.setdefault(catalog.get(mode.medoid, Failure).episode, []).append(mode)
@@ -304,7 +342,8 @@ def _triages(wheel: Flywheel) -> Iterable[Triage]:
         deployment = catalog.get(turn.deployment, Deployment)
         success = turn.figures.get("success") or success_of(wheel, deployment)
         mine = [mode for episode in deployment.episodes for mode in modes.get(episode, ())]
-        rows = sorted((_mode(catalog, mode, len(deployment.episodes)) for mode in mine), key=_order)
+        tries_n = len(deployment.episodes)
+        rows = sorted((_mode(catalog, mode, names[mode.id], words, tries_n) for mode in mine), key=_order)
         yield Triage(
             turn=turn.number,
             deployment_key=catalog.key_of(deployment.id),
@@ -319,12 +358,12 @@ def _order(mode: ModeRow) -> tuple[float, str]:
     return -mode.priority, mode.label
 
 
-def _mode(catalog: Catalog, mode: FailureMode, tries_n: int) -> ModeRow:
-    word = built_in().words.get(mode.label)
+def _mode(catalog: Catalog, mode: FailureMode, label: str, words: Vocabulary, tries_n: int) -> ModeRow:
     return ModeRow(
         key=catalog.key_of(mode.id),
-        label=mode.label,
-        meaning=word.meaning if word else "",
+        label=words.resolve(label),
+        meaning=words.word(label).meaning,
+        named_by="person" if label != mode.label else mode.named_by,
         failures_n=len(mode.members),
         rate=clopper_pearson(len(mode.members), tries_n),
         priority=mode.priority,
@@ -360,17 +399,18 @@ def _asked(catalog: Catalog, request: CorrectionRequest) -> Asked:
 
 
 def _detectors(catalog: Catalog, turns: Sequence[Turn]) -> Iterable[DetectorRow]:
-    deployments = {turn.number: catalog.get(turn.deployment, Deployment) for turn in turns if turn.deployment}
-    of_episode = {episode: number for number, one in deployments.items() for episode in one.episodes}
-    policies = {one.policy for one in deployments.values()}
+    policies = {catalog.get(turn.deployment, Deployment).policy for turn in turns if turn.deployment}
     for one in catalog.all(Calibration):
+        key = catalog.key_of(one.id)
+        turn = _turn_of(key)
         if one.policy in policies:
             yield DetectorRow(
-                key=catalog.key_of(one.id),
-                turn=of_episode.get(one.episodes[0]) if one.episodes else None,
-                policy_key=catalog.key_of(one.policy),
+                key=key,
+                turn=None if turn is None else turn - 1,  # a turn reads the deployment before it
+                policy_key=catalog.key_of(one.policy) if one.policy else "",
                 name=one.detector,
                 threshold=one.threshold,
+                said=one.said,
                 successes_n=one.successes,
                 budget=one.budget,
                 horizon_s=one.horizon_s,

@@ -147,8 +147,7 @@ def verdicts_of(rows: Sequence[DetectorRow]) -> list[str]:
         groups.setdefault((row.turn, verdict_of(row)), []).append(row.name)
         if row.threshold is None:
             said.append(
-                f"{_of_turn(row.turn)}{row.name}: no threshold, so it never alarms; {row.successes_n} successes are "
-                f"too few for a budget of {100 * row.budget:.3g} % false alarms."
+                f"{_of_turn(row.turn)}{row.name}: it never alarms; {row.said or 'it has no threshold'}."
             )
     return [f"{_of_turn(turn)}{', '.join(names)}: {verdict}." for (turn, verdict), names in groups.items()] + said
 

@@ -23,7 +23,7 @@ from saqiya.triage.conditions import tabulate
 from saqiya.triage.modes import group
 from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode, plan_requests, priority
 from saqiya.triage.rules import Facts, label
-from saqiya.triage.vocabulary import Vocabulary, built_in
+from saqiya.triage.vocabulary import Vocabulary
 
 __all__ = ["Triaged", "run"]
 
@@ -50,6 +50,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     phases: Sequence[str],
     budget: int,
     restorable: bool,
+    vocabulary: Vocabulary,
     key: str,
 ) -> Triaged:
     """Name, group and rank the failures of a deployment, and share `budget` corrections among the modes.
@@ -64,11 +65,11 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         phases: the site's phases in order.
         budget: corrections to ask for in all.
         restorable: the site can restore a state, so takeovers are possible.
+        vocabulary: the words for failures.
         key: logical prefix of what is stored.
     """
     episodes = {failure.id: store.catalog.get(failure.episode, Episode) for failure in failures}
     apart = spacing(encode(list(training), ranges)) if len(training) > 1 else None
-    vocabulary = built_in()
     verdicts = {
         failure.id: label(_facts(failure, novelty.get(failure.episode), phases, apart), vocabulary)
         for failure in failures

@@ -1,0 +1,147 @@
+"""`saqiya failures`: what failed, where each failure stands, and what people say of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saqiya.cli.app import JsonFlag, Where, app, opened
+from saqiya.cli.show import emit, rows, say
+from saqiya.domain.nouns import Alarm, Episode, Failure
+from saqiya.loop.flywheel import Flywheel
+from saqiya.triage.backlog import troubles, variety
+
+failures = typer.Typer(help="Failures: list them, look at one, name a mode, dismiss, reset card.", no_args_is_help=True)
+app.add_typer(failures, name="failures")
+
+Who = Annotated[str, typer.Option("--by", help="Who says so.")]
+
+
+@failures.command("list")
+def list_(
+    mode: Annotated[str, typer.Option(help="Only of this mode.")] = "",
+    state: Annotated[str, typer.Option(help="Only at this state (detected ... closed, dismissed).")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """List failures with their mode and where each stands, the newest first."""
+    with opened(where, quiet=True) as wheel:
+        told = wheel.failures.lives()
+        chosen = [
+            one
+            for one in reversed(wheel.store.catalog.all(Failure))
+            if mode in {"", told.labels[one.id]} and state in {"", told.lives[one.id].state.value}
+        ]
+        table = [
+            (wheel.key_of(one.id), told.labels[one.id], told.lives[one.id].state.value, _moment(wheel, one), one.phase)
+            for one in chosen
+        ]
+    if as_json:
+        emit([dict(zip(("failure", "mode", "state", "moment_s", "phase"), row, strict=True)) for row in table])
+        return
+    rows("Failures", ("failure", "mode", "state", "look at, s", "last phase"), table)
+    say(", ".join(f"{n} {name}" for name, n in sorted(Counter(row[2] for row in table).items())))
+
+
+def _moment(wheel: Flywheel, failure: Failure) -> float:
+    episode = wheel.store.catalog.get(failure.episode, Episode)
+    return round((failure.moment_ns - episode.start_ns) / 1e9, 3)
+
+
+@failures.command()
+def show(
+    failure: Annotated[str, typer.Argument(help="A failure by id or key.")],
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Show one failure: its alarms with their reasons, its evidence, and its life."""
+    with opened(where, quiet=True) as wheel:
+        found = wheel.store.catalog.get(failure, Failure)
+        episode = wheel.store.catalog.get(found.episode, Episode)
+        alarms = [wheel.store.catalog.get(one, Alarm) for one in found.alarms]
+        told = wheel.failures.lives()
+    life = told.lives[found.id]
+    if as_json:
+        emit({"failure": found, "mode": told.labels[found.id], "life": life.chapters, "alarms": alarms})
+        return
+    say(f"{found.id}: {told.labels[found.id] or 'not named yet'}, {life.state.value}")
+    heard = [
+        (
+            f"{(a.start_ns - episode.start_ns) / 1e9:.2f} to {(a.end_ns - episode.start_ns) / 1e9:.2f}",
+            a.detector,
+            a.reason,
+        )
+        for a in alarms
+    ]
+    rows("Alarms", ("s", "detector", "why"), heard)
+    rows("Evidence", ("", ""), [(name, f"{value:.4g}") for name, value in sorted(found.evidence.items())])
+    rows("Life", ("state", "why", "by"), [(c.state.value, c.because, c.noun) for c in life.chapters])
+
+
+@failures.command()
+def card(
+    failure: Annotated[str, typer.Argument(help="A failure by id or key.")],
+    out: Annotated[Path, typer.Option(help="The page to write; it must not exist.")] = Path("card.html"),
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the reset card of a failure: how a person puts a real cell back to where it began."""
+    with opened(where, quiet=True) as wheel:
+        page = wheel.failures.card(failure, out)
+    emit({"card": str(page)}) if as_json else say(str(page))
+
+
+@failures.command()
+def dismiss(
+    failure: Annotated[str, typer.Argument(help="A failure by id or key.")],
+    reason: Annotated[str, typer.Option(help="Why it is none, or not worth fixing.")],
+    by: Who,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Say that a failure is none, or not worth fixing: nothing more is asked for it."""
+    with opened(where, quiet=True) as wheel:
+        made = wheel.failures.dismiss(failure, author=by, reason=reason)
+    emit(made) if as_json else say(f"{made.failure} is dismissed.")
+
+
+@failures.command()
+def name(
+    mode: Annotated[str, typer.Argument(help="A failure mode by id or key.")],
+    label: Annotated[str, typer.Argument(help="A word of the vocabulary; vocabulary.toml adds your own.")],
+    by: Who,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Name a mode, or rename it; two modes of one name are one, and later failures like it get the name."""
+    with opened(where, quiet=True) as wheel:
+        made = wheel.failures.name(mode, label, author=by)
+    emit(made) if as_json else say(f"{mode} is called {made.label}.")
+
+
+@failures.command()
+def backlog(where: Where = Path(), as_json: JsonFlag = False) -> None:
+    """Show failures found against corrections integrated, turn by turn, and say when the wheel stalls or oscillates."""
+    with opened(where, quiet=True) as wheel:
+        books = wheel.failures.balances()
+    said, kinds = troubles(books), {row.turn: row for row in variety(books, seed=0)}
+    if as_json:
+        emit({"turns": books, "variety": list(kinds.values()), "troubles": said})
+        return
+    table = [
+        (
+            one.turn,
+            f"{one.found}/{one.episodes}",
+            one.integrated,
+            one.verified,
+            one.open,
+            f"{kinds[one.turn].per_thousand:.0f}" if one.turn in kinds else "",
+        )
+        for one in books
+    ]
+    rows("Backlog", ("turn", "found", "integrated", "verified", "open", "modes per 1,000 tries"), table)
+    for line in said:
+        say(line)

@@ -1,0 +1,183 @@
+"""From tries with known outcomes to detectors that keep a false-alarm budget, and a report on tries they never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from saqiya.detect.bands import Along, Scored
+from saqiya.detect.conformal import fewest_successes
+from saqiya.detect.fusion import Fusion, fit_fusion
+from saqiya.detect.quality import QualityReport, ScoredEpisode, quality_report
+from saqiya.domain.contracts import Detector, FittedDetector, Seen
+from saqiya.domain.ids import digest_of
+from saqiya.domain.nouns import Outcome
+from saqiya.errors import InvalidEpisode, TooLittle, UsageError
+
+__all__ = ["Calibrated", "Part", "Viewed", "calibrate", "few", "part_of", "scored"]
+
+
+class Part(Enum):
+    """What a try serves for. Each serves for one thing only, or the false-alarm budget would be a guess."""
+
+    FIT = 0
+    BANDS = 1
+    CALIBRATE = 2
+    JUDGE = 3
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """A try as detectors see it, and what it came to.
+
+    Attributes:
+        key: its logical key; which part it serves is drawn from it, so that it never depends on scores.
+        seen: streams and events.
+        outcome: by the claim that is trusted most; a try in which a person took over counts as a failure of the policy.
+        start_ns, end_ns: its range.
+    """
+
+    key: str
+    seen: Seen
+    outcome: Outcome
+    start_ns: int
+    end_ns: int
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasted."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+    @property
+    def part(self) -> Part:
+        """What it serves for."""
+        return part_of(self.key, success=self.outcome is Outcome.SUCCESS)
+
+
+def part_of(key: str, *, success: bool) -> Part:
+    """Draw a try's part from its key: successes a quarter each; failures half to learn from, half to judge."""
+    number = int(digest_of(key.encode())[:8], 16) % 4
+    return Part(number) if success else (Part.FIT if number < 2 else Part.JUDGE)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Detectors, their fusion, and how good they are.
+
+    Attributes:
+        fitted: detectors that take part, by name, as registered and as fitted.
+        left_out: detectors that do not, and why.
+        fusion: their scores as one, with the threshold that keeps the budget.
+        alone: each detector as if it were the only one, with the whole budget.
+        reports: quality on tries that served for nothing else, by detector, and of the fusion under "".
+        successes: how many calibrated.
+    """
+
+    fitted: Mapping[str, tuple[Detector, FittedDetector]]
+    left_out: Mapping[str, str]
+    fusion: Fusion
+    alone: Mapping[str, Fusion]
+    reports: Mapping[str, QualityReport]
+    successes: int
+
+
+def calibrate(
+    views: Sequence[Viewed], training: Sequence[Seen], detectors: Mapping[str, Detector], *, budget: float, seed: int
+) -> Calibrated:
+    """Fit detectors, measure their bands, set one threshold, and judge: each on tries of its own.
+
+    Args:
+        views: deployed tries; those whose outcome nobody knows are left out.
+        training: the policy's training episodes, () where it was trained elsewhere.
+        detectors: by registered name.
+        budget: share of successes that may raise a false alarm.
+        seed: of the bootstrap in the reports.
+
+    Raises:
+        TooLittle: no success is left to measure bands on, or no detector can take part.
+    """
+    good = {part: _of(views, part, Outcome.SUCCESS) for part in Part}
+    bad = {part: _of(views, part, Outcome.FAILURE, Outcome.ABORTED) for part in Part}
+    normal = [*training, *(one.seen for one in good[Part.FIT])]
+    failed = [one.seen for one in bad[Part.FIT]]
+    fitted, left_out = _fit(detectors, normal, failed)
+    watching = {name: one for name, (_, one) in fitted.items()}
+    parts = {part: [scored(one, watching) for one in good[part]] for part in (Part.BANDS, Part.CALIBRATE)}
+    fitted, left_out = _those_that_score(fitted, left_out, parts)
+    names = tuple(fitted)
+    if not names:
+        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "none is named"
+        raise TooLittle(f"no detector can take part ({why})", remedy="Name others under [detect] detectors.")
+    split = parts[Part.BANDS], parts[Part.CALIBRATE]
+    fusion = fit_fusion(*split, budget=budget, names=names, along=Along.TIME)
+    alone = {name: fit_fusion(*split, budget=budget, names=(name,), along=Along.TIME) for name in names}
+    told = [(one, scored(one, watching)) for one in (*good[Part.JUDGE], *bad[Part.JUDGE])]
+    reports = {
+        name: quality_report(
+            [_as_judged(one, view, chain) for one, view in told],
+            threshold=chain.threshold,
+            horizon_s=chain.horizon_s,
+            seed=seed,
+        )
+        for name, chain in {**alone, "": fusion}.items()
+    }
+    return Calibrated(fitted, left_out, fusion, alone, reports, len(parts[Part.CALIBRATE]))
+
+
+def _of(views: Sequence[Viewed], part: Part, *outcomes: Outcome) -> list[Viewed]:
+    return [one for one in views if one.part is part and one.outcome in outcomes]
+
+
+def scored(one: Viewed, fitted: Mapping[str, FittedDetector]) -> Scored:
+    """Let every detector score a try; one that cannot read it is not among the parts."""
+    parts = {}
+    for name, detector in fitted.items():
+        try:
+            t_ns, scores = detector.score(one.seen)
+        except InvalidEpisode:
+            continue
+        parts[name] = ((t_ns - one.start_ns) / 1e9, scores)
+    phases = tuple(
+        ((event.t_ns - one.start_ns) / 1e9, event.name) for event in one.seen.events if event.name.startswith("phase/")
+    )
+    return Scored(parts, one.length_s, phases)
+
+
+def _fit(
+    detectors: Mapping[str, Detector], normal: Sequence[Seen], failed: Sequence[Seen]
+) -> tuple[dict[str, tuple[Detector, FittedDetector]], dict[str, str]]:
+    fitted, left_out = {}, {}
+    for name, detector in detectors.items():
+        try:
+            fitted[name] = detector, detector.fit(normal, failed)
+        except (TooLittle, InvalidEpisode, UsageError) as reason:
+            left_out[name] = reason.what
+    return fitted, left_out
+
+
+def _those_that_score(
+    fitted: Mapping[str, tuple[Detector, FittedDetector]],
+    left_out: Mapping[str, str],
+    parts: Mapping[Part, Sequence[Scored]],
+) -> tuple[dict[str, tuple[Detector, FittedDetector]], dict[str, str]]:
+    """Leave out detectors that cannot read every calibrating success: their silence would count as calm."""
+    every = [*parts[Part.BANDS], *parts[Part.CALIBRATE]]
+    if not every:
+        raise TooLittle("no success is left to calibrate on", remedy="Deploy until more tries succeed.")
+    silent = {name: sum(name not in one.parts for one in every) for name in fitted}
+    more = {name: f"it cannot read {n} of {len(every)} calibrating successes" for name, n in silent.items() if n}
+    return {name: one for name, one in fitted.items() if name not in more}, {**left_out, **more}
+
+
+def _as_judged(one: Viewed, view: Scored, chain: Fusion) -> ScoredEpisode:
+    fused = chain.score(view.parts, view.phases)
+    return ScoredEpisode(one.outcome is Outcome.SUCCESS, one.length_s, fused.t_s, fused.scores)
+
+
+def few(budget: float, successes: int) -> str:
+    """Say why a threshold is infinite, "" where it is not."""
+    needed = fewest_successes(budget)
+    if successes >= needed:
+        return ""
+    return f"infinite: {successes} of the {needed} held-out successes that a budget of {budget:.0%} needs"

@@ -1,0 +1,252 @@
+"""The verbs about failures, one method each: find and name them in any deployment, and what people say of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saqiya.detect import stage as detect
+from saqiya.domain.contracts import Restorable
+from saqiya.domain.ids import digest_of
+from saqiya.domain.nouns import (
+    Calibration,
+    Deployment,
+    Dismissal,
+    Episode,
+    Failure,
+    FailureMode,
+    Lineage,
+    ModeName,
+    Noun,
+    Novelty,
+    Policy,
+    Source,
+)
+from saqiya.domain.streams import Event
+from saqiya.errors import GuardRefusal, UsageError
+from saqiya.loop.card import card_of, write_card
+from saqiya.loop.config import FILE_NAME, CorrectConfig, DetectConfig, RunConfig, has_wheel
+from saqiya.loop.lives import Lives, balances_of, lives_of
+from saqiya.triage import stage as triage
+from saqiya.triage.backlog import Balance
+
+if TYPE_CHECKING:
+    from saqiya.loop.flywheel import Flywheel
+
+__all__ = ["Failures"]
+
+LOGGED = "logged"
+PHASE = "phase/"
+
+
+class Failures:
+    """What can be asked and said of failures."""
+
+    def __init__(self, wheel: Flywheel) -> None:
+        self.wheel, self.catalog = wheel, wheel.store.catalog
+
+    def adopt(self, what: Sequence[str] = ()) -> tuple[Deployment, ...]:
+        """Make deployments of policies that acted elsewhere from the logs that came in, one a policy and task.
+
+        Args:
+            what: a subset, a dataset version, or episodes; () for every try of a policy that no deployment holds yet.
+
+        Raises:
+            GuardRefusal: none of them is a policy's try.
+        """
+        chosen = self.wheel.data.chosen(what)[1] if what else self._unheld()
+        groups: dict[tuple[str, str, str], list[Episode]] = defaultdict(list)
+        for one in chosen:
+            if one.source in {Source.ROLLOUT, Source.UNKNOWN}:
+                groups[self._acted(one), one.task, one.embodiment].append(one)
+        if not groups:
+            raise GuardRefusal(
+                "there is no policy's try among them", subject="detect", remedy="Take in rollouts: saqiya ingest LOGS."
+            )
+        return tuple(self._adopted(*whose, tries) for whose, tries in sorted(groups.items()))
+
+    def detect(self, deployment: Deployment) -> detect.Detected:
+        """Calibrate the detectors on a deployment and find its failures."""
+        asked = self._asked(deployment)
+        return detect.run(
+            self.wheel.store,
+            asked.episodes,
+            policy=self.catalog.get(deployment.policy, Policy),
+            training=asked.training,
+            detectors=asked.detect.detectors,
+            budget=asked.detect.budget,
+            phases=asked.phases,
+            before=self._before(deployment),
+            seed=asked.seed,
+            key=f"{asked.key}/detect",
+        )
+
+    def triage(self, deployment: Deployment) -> triage.Triaged:
+        """Name, group and rank the failures of a deployment, and ask for corrections."""
+        asked = self._asked(deployment)
+        held = set(deployment.episodes)
+        failures = [one for one in self.catalog.all(Failure) if one.episode in held]
+        novelty: Mapping[str, Novelty] = {}
+        if deployment.mode != LOGGED:  # a policy that is not here cannot say what is new to it
+            measured = self.wheel.measure([self.catalog.get(one.episode, Episode) for one in failures])
+            novelty = {one.episode: one for one in measured}
+        return triage.run(
+            self.wheel.store,
+            deployment,
+            failures,
+            novelty=novelty,
+            training=[one.start for one in asked.training if one.start is not None],
+            ranges=asked.ranges,
+            phases=asked.phases,
+            budget=asked.correct.per_turn,
+            restorable=asked.restorable,
+            vocabulary=self.wheel.vocabulary,
+            key=f"{asked.key}/triage",
+        )
+
+    def lives(self) -> Lives:
+        """Tell the life of every failure."""
+        return lives_of(self.wheel)
+
+    def balances(self) -> tuple[Balance, ...]:
+        """Return the books of every turn: failures found against corrections integrated."""
+        return balances_of(self.wheel, self.lives())
+
+    def dismiss(self, ref: str, *, author: str, reason: str) -> Dismissal:
+        """Say that a failure is none, or not worth fixing; it stays in the books as dismissed.
+
+        Raises:
+            UsageError: nobody, or no reason, is named.
+            UnknownId: there is no such failure.
+        """
+        failure = self.catalog.get(ref, Failure)
+        _demand(author, reason)
+        made = Dismissal(id=self.catalog.new_id("dismissal"), failure=failure.id, author=author, reason=reason)
+        return self.catalog.put(made, key=f"{self.catalog.key_of(failure.id)}/dismissal")
+
+    def name(self, ref: str, label: str, *, author: str) -> ModeName:
+        """Give a mode a name of the vocabulary; modes that grow from it keep it, and two modes of one name are one.
+
+        Raises:
+            UsageError: nobody is named, or the word is not in the vocabulary.
+            UnknownId: there is no such mode.
+        """
+        mode = self.catalog.get(ref, FailureMode)
+        _demand(author, label)
+        word = self.wheel.vocabulary.word(label)
+        before = len(self.catalog.referring(mode.id, ModeName))
+        made = ModeName(id=self.catalog.new_id("mode_name"), mode=mode.id, label=word.name, author=author)
+        return self.catalog.put(made, key=f"{self.catalog.key_of(mode.id)}/name/{before}")
+
+    def card(self, ref: str, out: Path) -> Path:
+        """Write the reset card of a failure.
+
+        Raises:
+            UnknownId: there is no such failure.
+            AlreadyThere: `out` exists.
+        """
+        failure = self.catalog.get(ref, Failure)
+        return write_card(card_of(self.wheel, failure, self.lives().labels[failure.id]), out)
+
+    def _before(self, deployment: Deployment) -> Calibration | None:
+        """Return the fused calibration of the policy that was deployed before this one in the same scope."""
+        scope = {one.policy for one in self.catalog.all(Deployment) if one.scope == deployment.scope}
+        made = [one for one in self.catalog.all(Calibration) if one.policy in scope - {deployment.policy}]
+        fused = [one for one in made if one.detector == detect.FUSED and one.monitor is not None]
+        return fused[-1] if fused else None
+
+    def _unheld(self) -> list[Episode]:
+        held = {one for deployment in self.catalog.all(Deployment) for one in deployment.episodes}
+        return [one for one in self.catalog.all(Episode) if one.id not in held and not one.operator]
+
+    def _acted(self, episode: Episode) -> str:
+        return self.catalog.key_of(episode.policy) if episode.policy else episode.policy_name
+
+    def _adopted(self, policy: str, task: str, embodiment: str, tries: Sequence[Episode]) -> Deployment:
+        """Store the deployment, and the policy where nobody registered it: a visible gap, not a broken link."""
+        name = policy or "unknown"
+        acted = self.catalog.by_key(Policy, name)
+        rows: list[tuple[Noun, str]] = []
+        if acted is None:
+            acted = Policy(
+                id=self.catalog.new_id("policy"),
+                name=name,
+                lineage=Lineage.UNKNOWN,
+                trainer="",
+                weights=None,
+                spec=None,
+                dataset=None,
+            )
+            rows.append((acted, name))
+        made = Deployment(
+            id=self.catalog.new_id("deployment"),
+            scope=f"{task}@{LOGGED}/{embodiment}",
+            policy=acted.id,
+            decision=None,
+            mode=LOGGED,
+            episodes=tuple(one.id for one in tries),
+        )
+        digest = digest_of("\n".join(self.catalog.key_of(one.id) for one in tries).encode())[:12]
+        stored = self.catalog.put_all([*rows, (made, f"{LOGGED}/{name}/{digest}")])
+        return next(noun for noun in stored if isinstance(noun, Deployment))
+
+    def _asked(self, deployment: Deployment) -> _Asked:
+        episodes = [self.catalog.get(one, Episode) for one in deployment.episodes]
+        if deployment.mode != LOGGED:
+            wheel, spec = self.wheel, self.wheel.site.spec
+            policy = self.catalog.get(deployment.policy, Policy)
+            return _Asked(
+                episodes, wheel.training_episodes(policy), spec.phases, spec.factors, wheel.config.detect,
+                wheel.config.correct, wheel.config.run.seed, isinstance(wheel.site, Restorable),
+                key=f"turn-{wheel.number}",
+            )  # fmt: skip
+        config = self.wheel.config if has_wheel(self.wheel.store.root / FILE_NAME) else None
+        held = set(deployment.episodes)
+        taught = [
+            one
+            for one in self.catalog.all(Episode)
+            if one.source is Source.DEMONSTRATION and one.id not in held and one.task == episodes[0].task
+        ]
+        return _Asked(
+            episodes, taught, phases_of([one.events for one in episodes]), {},
+            config.detect if config else DetectConfig(detectors=LOG_DETECTORS),
+            config.correct if config else CorrectConfig(), config.run.seed if config else RunConfig().seed,
+            restorable=False, key=self.catalog.key_of(deployment.id),
+        )  # fmt: skip
+
+
+LOG_DETECTORS = ("distance", "dynamics", "signals")
+"""Detectors that need nothing but what a robot commonly logs; those that a log cannot feed stay out and say so."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What finding and naming failures needs to know of a deployment."""
+
+    episodes: list[Episode]
+    training: list[Episode]
+    phases: tuple[str, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    detect: DetectConfig
+    correct: CorrectConfig
+    seed: int
+    restorable: bool
+    key: str
+
+
+def phases_of(tries: Iterable[Sequence[Event]]) -> tuple[str, ...]:
+    """Return the phases that logs name by events "phase/<name>", in the order in which tries mostly reach them."""
+    ranks: dict[str, list[float]] = defaultdict(list)
+    for events in tries:
+        named = list(dict.fromkeys(event.name for event in events if event.name.startswith(PHASE)))
+        for rank, name in enumerate(named):
+            ranks[name.removeprefix(PHASE)].append(rank)
+    return tuple(sorted(ranks, key=lambda name: (sum(ranks[name]) / len(ranks[name]), name)))
+
+
+def _demand(author: str, words: str) -> None:
+    if not author.strip() or not words.strip():
+        raise UsageError("needs somebody who says it, and what", remedy="Give --by NAME, and a reason or a name.")
