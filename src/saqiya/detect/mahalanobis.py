@@ -28,6 +28,10 @@ class Mahalanobis:
 
     One Gaussian for all phases: it knows which channels move together, where `distance` knows which rows there were.
     Measured on the disturbed sites (seeds 11-13), floors from 0.01 to 0.1 give equal areas, 0.2 loses .03.
+
+    Why no mixture of Gaussians is built in: one of 15, fitted by EM, has a larger area alone than `distance` (.981 and
+    .957 on Metaworld, .940 and .935 on tiny, seeds 11-15), but beside `dynamics`, `distance`, `rnd`, `consistency` and
+    `disagreement` the largest normalised score gains .006 +- .005 and .001 +- .001 by it: below the .01 asked of it.
     """
 
     name = "mahalanobis"

@@ -21,6 +21,8 @@ PIECE_N = 64
 """Rows searched by one product."""
 PRODUCT_N = 200_000
 """Multiplications in one product: BLAS splits larger ones among threads, and waking a thread may take 8 ms."""
+COMPARED_N = 65_536
+"""Pairs of rows compared at once: they stay in the processor's cache."""
 SPARE_N = 11
 """Rows beyond `k` that are compared exactly: single precision may confuse rows that lie almost equally near."""
 NOWHERE = -1e30
@@ -60,7 +62,7 @@ class Neighbours:
     def of_rows(self, rows: Vector, *, k: int) -> Vector:
         """Return the mean distance of each row, float64 (t, D), to the `k` nearest training rows, float64 (t,)."""
         asked = self.scale.apply(rows)
-        step = max(1, PRODUCT_N // (PIECE_N * (rows.shape[1] + 1)))
+        step = max(1, min(PRODUCT_N // (PIECE_N * (rows.shape[1] + 1)), COMPARED_N // len(self.rows)))
         parts = [asked[at : at + step] for at in range(0, len(asked), step)]
         return np.concatenate([self._nearest(part, k)[1].mean(axis=1) for part in parts])
 
