@@ -86,7 +86,7 @@ class Monitor:
         self.policy, self.budget, self.detectors = head.policy, head.budget, dict(head.detectors)
         self.threshold, self.horizon_s = fusion.threshold, fusion.horizon_s
         self.counts: Counter[str] = Counter()
-        self._carried, self._on_alarm, self._strict = carried, _wanted(on_alarm), strict
+        self._carried, self._on_alarm, self._strict = carried, _wanted(on_alarm), False
         self._limits = [
             (name, round(STOPPED_GAPS_N * known.gap_s * 1e9))
             for name, known in head.streams.items()
@@ -97,6 +97,9 @@ class Monitor:
             if fusion.threshold is None
             else ""
         )
+        self._warm()
+        self._strict = strict
+        self.counts.clear()
         self.reset()
 
     @classmethod
@@ -128,6 +131,13 @@ class Monitor:
         self._since_ns: int | None = None
         self._leading = self._led = self._why = ""
         self._lost: dict[str, str] = {}
+
+    def _warm(self) -> None:
+        """Build what detectors build when they are first asked: not in the first step of a control loop."""
+        self.reset()
+        nothing = {name: np.zeros(known.width_n) for name, known in self._carried.head.streams.items()}
+        for t_ns in range(2):
+            self.see(t_ns, {}, None, signals=nothing)
 
     def see(
         self,
