@@ -22,6 +22,13 @@ def test_numbers_written_as_text_are_numbers():
     assert tabulate([{"x": str(one)} for one in said]).values == tabulate([{"x": one} for one in said]).values
 
 
+def test_numbers_that_come_again_and_again_are_names():
+    stations = [{"station": str(1 + n % 8)} for n in range(40)]
+    assert tabulate(stations).values == (tuple("12345678"),)
+    assert len(tabulate(stations[:39]).values[0]) == 4
+    assert len(tabulate([{"x": float(n % 13)} for n in range(400)]).values[0]) == 4
+
+
 def test_a_few_numbers_and_numbers_among_words_are_words():
     assert tabulate([{"shelf": 1.0}, {"shelf": 2.0}, {"shelf": 2.0}]).values == (("1", "2"),)
     mixed = tabulate([{"bin": value} for value in ("1", "2", "3", "4", "5", "left")])

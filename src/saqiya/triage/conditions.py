@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 __all__ = ["Condition", "Factors", "Table", "tabulate"]
 
 BINS_N = 4
+MOST_LEVELS_N = 12
+FEWEST_AT_LEVEL_N = 5
+"""Numbers that come again and again are names (stations, plates): up to 12 of them, of 5 tries each on average."""
 Condition = str | float
 Factors = Mapping[str, Condition]
 """The conditions of one try by name (object, object_x, site, operator, light, policy); what is unknown is left out."""
@@ -37,15 +40,18 @@ class Table:
 
 
 def tabulate(tries: Sequence[Factors]) -> Table:
-    """Code the conditions of tries; a factor with more than four numbers, and no word, is cut at its quartiles.
+    """Code the conditions of tries; a factor of many numbers, and no word, is cut at its quartiles.
 
-    A table of trials holds text: where all of it reads as numbers, they are numbers.
+    A table of trials holds text: where all of it reads as numbers, they are numbers. A few numbers that many tries
+    share are taken as names.
     """
     factors, values, columns = [], [], []
     for factor in sorted({name for one in tries for name in one}):
         said = [one.get(factor) for one in tries]
         numbers = [_number(value) for value in said if value is not None]
-        continuous = None not in numbers and len(set(numbers)) > BINS_N
+        levels_n = len(set(numbers))
+        names = levels_n <= BINS_N or (levels_n <= MOST_LEVELS_N and len(numbers) >= FEWEST_AT_LEVEL_N * levels_n)
+        continuous = None not in numbers and not names
         words, codes = _binned(said) if continuous else _listed(said)
         if len(words) > 1:
             factors.append(factor)
