@@ -103,7 +103,8 @@ class Calibration(Noun):
     """A detector's threshold for one policy, from held-out successes by the exact-rank conformal quantile.
 
     `threshold` is None when there were too few successes for the budget, or the detector takes no part: an infinite
-    threshold, and `said` says why. `policy` is None where nobody knows who acted. `report` keeps the detector's quality on the episodes that calibration did not see, beside the stopwatch.
+    threshold, and `said` says why. `policy` is None where nobody knows who acted. `report` keeps the detector's quality
+    on the episodes that calibration did not see, beside the stopwatch.
     `monitor` holds the fitted detectors, their bands and the threshold as plain arrays, for the one that is fused.
     """
 
