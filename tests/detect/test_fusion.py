@@ -56,7 +56,7 @@ def test_phases_move_the_bands_with_the_try() -> None:
     usual, late = [loud_until(float(at)) for at in np.linspace(1.0, 1.5, 20)], loud_until(3.0)
     highest = {}
     for along in (Along.PHASE, Along.TIME):
-        fusion = Fusion(fit_bands(usual, ("loud",), horizon_s=4.0, along=along), 4.0)
+        fusion = Fusion(fit_bands(usual, ("loud",), horizon_s=4.0, along=along), np.ones(1), 4.0)
         highest[along] = fusion.score(late.parts, late.phases).scores.max()
     assert highest[Along.TIME] > 2 * highest[Along.PHASE]
 
