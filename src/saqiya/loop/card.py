@@ -14,7 +14,6 @@ from saqiya.domain.contracts import Renderable
 from saqiya.domain.nouns import Episode, Failure
 from saqiya.errors import AlreadyThere, Corrupt, SiteFault
 from saqiya.formats.lerobot.pictures import png_of
-from saqiya.loop.config import FILE_NAME, has_wheel
 from saqiya.views.frames import Clip, Decoder
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _pictures(wheel: Flywheel, episode: Episode) -> tuple[dict[str, NDArray[np.u
             found[name] = Decoder().pictures(Clip.of(video, name), [0])[0]
         except Corrupt as error:
             missing.append(f"The first picture of {name} cannot be shown: {error.what}.")
-    if not found and episode.start is not None and has_wheel(wheel.store.root / FILE_NAME):
+    if not found and episode.start is not None and wheel.turning:
         found, more = _drawn(wheel, episode)
         missing += more
     if not found:

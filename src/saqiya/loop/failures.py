@@ -28,7 +28,7 @@ from saqiya.domain.nouns import (
 from saqiya.domain.streams import Event
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.card import card_of, write_card
-from saqiya.loop.config import FILE_NAME, CorrectConfig, DetectConfig, RunConfig, has_wheel
+from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, lives_of
 from saqiya.triage import stage as triage
 from saqiya.triage.backlog import Balance
@@ -203,7 +203,7 @@ class Failures:
                 wheel.config.correct, wheel.config.run.seed, isinstance(wheel.site, Restorable),
                 key=f"turn-{wheel.number}",
             )  # fmt: skip
-        config = self.wheel.config if has_wheel(self.wheel.store.root / FILE_NAME) else None
+        config = self.wheel.config if self.wheel.turning else None
         held = set(deployment.episodes)
         taught = [
             one

@@ -199,6 +199,16 @@ class Flywheel:
         )
 
     @property
+    def turning(self) -> bool:
+        """Whether the workspace has a site, a trainer and so a wheel; one for data alone has not."""
+        return has_wheel(self.store.root / FILE_NAME)
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The full range of each start factor, where the site declares it."""
+        return self.site.spec.factors if self.turning else {}
+
+    @property
     def scope(self) -> str:
         """The (task criterion, embodiment) that turn and alpha ledger belong to."""
         return self.config.task.scope
@@ -209,7 +219,9 @@ class Flywheel:
         return len(self.turns())
 
     def turns(self) -> list[Turn]:
-        """The finished turns of the scope, in order."""
+        """The finished turns of the scope, in order; none in a workspace for data alone."""
+        if not self.turning:
+            return []
         return [turn for turn in self.store.catalog.all(Turn) if turn.scope == self.scope]
 
     def key(self, *parts: object) -> str:

@@ -104,7 +104,7 @@ def _shown(
     where = {one.id: one.start for one in episodes}
     whose = {one.id: one.policy for one in episodes}
     place = {one.id: start for one in failures if (start := where.get(one.episode)) is not None}
-    near = _near(place, wheel.site.spec.factors)
+    near = _near(place, wheel.ranges)
     of_episode = {one.episode: one.id for one in failures}
     mode_ns = {member: at for at, mode in catalog.since(FailureMode, -1) for member in mode.members}
     perfect = {
