@@ -26,8 +26,8 @@ RARE_N = 5
 """An event that fewer tries have is somebody's note, not a sign."""
 CLOCK_FIT = 0.9999
 CLOCK_SLOPE = 0.01
-WISHES = ("author", "action/operator", "action/intended", "policy/", "shadow/")
-"""Who acted, and what a policy or a person wanted: it changes with the policy and is not what the robot did."""
+NOT_OF_THE_ROBOT = ("author", "action/operator", "action/intended", "policy/", "shadow/", "monitor/", "clock/")
+"""Who acted, what a policy or a person wanted, what was thought of it: that is not what the robot did."""
 OUTCOME_WORDS = OUTCOME_EVENTS | {
     "successful", "succeeded", "failed", "fail", "outcome", "result", "label", "reward", "rewards", "done", "dones",
     "terminal", "terminated",
@@ -253,7 +253,9 @@ def learn_prefixes(tries: Sequence[Seen], success: Sequence[bool], *, duration: 
     """
     shared = set.intersection(*(set(one.streams) for one in tries)) if tries else set()
     stating = {name for name in shared if _words(name) & OUTCOME_WORDS}
-    names = sorted(name for name in shared - stating if not name.startswith(WISHES) and _width_of(tries, name))
+    names = sorted(
+        name for name in shared - stating if not name.startswith(NOT_OF_THE_ROBOT) and _width_of(tries, name)
+    )
     names.sort(key=lambda name: (_samples(tries, name), name.startswith(OBSERVATION), name != EXECUTED))
     kept = [np.array([duration or not one for one in _clocks(tries, name)]) for name in names]
     told = [f"{name}[{i}]" for name, columns in zip(names, kept, strict=True) for i in np.flatnonzero(~columns)]
