@@ -13,11 +13,13 @@ from saqiya.detect.drift import Drift, drift
 from saqiya.detect.fusion import peak
 from saqiya.detect.incidents import AlarmDraft, incident
 from saqiya.detect.person import touches
+from saqiya.detect.signals import broken
 from saqiya.domain.contracts import Detector, Explains, Online, Seen
 from saqiya.domain.nouns import Alarm, Calibration, Episode, Failure, Noun, Outcome, OutcomeClaim, Policy
 from saqiya.domain.streams import JsonValue, Span
 from saqiya.domain.words import TRUST
 from saqiya.errors import TooLittle
+from saqiya.models.scene import scene
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
 
@@ -224,10 +226,20 @@ def _alarm(
             alarms=tuple(alarm.id for alarm in alarms),
             moment_ns=found.moment_ns,
             phase=found.phase,
-            evidence=found.evidence,
+            evidence={**found.evidence, **_witnesses(episode, view, chain)},
         )
         rows.append((failure, f"{prefix}/failure"))
     return tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, Failure))
+
+
+def _witnesses(episode: Episode, view: Viewed, chain: Calibrated | None) -> dict[str, float]:
+    """Return what the try's own streams show, and which signal rules it broke, up to a person's hand on it."""
+    hands = touches(episode.events, view.seen.streams)
+    until_ns = hands[0].t_ns if hands else view.end_ns
+    found = scene(view.seen.streams, episode.events, Span(view.start_ns, view.end_ns), until_ns=until_ns)
+    for _, fitted in chain.fitted.values() if chain else ():
+        found |= broken(fitted, view.seen.until(until_ns))
+    return found
 
 
 def _drafts(view: Viewed, chain: Calibrated) -> list[AlarmDraft]:

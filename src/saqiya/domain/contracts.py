@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -325,6 +325,14 @@ class Seen:
     def of(cls, streams: Mapping[str, Stream], events: Sequence[Event] = ()) -> Seen:
         """Leave out the events that state the outcome."""
         return cls(streams, tuple(event for event in events if event.name not in OUTCOME_EVENTS))
+
+    def until(self, end_ns: int) -> Seen:
+        """Return what was known at an instant: every row and event stamped up to and including it."""
+        kept = {}
+        for name, stream in self.streams.items():
+            count = int(np.searchsorted(stream.t_ns, end_ns, side="right"))
+            kept[name] = replace(stream, t_ns=stream.t_ns[:count], values=stream.values[:count])
+        return Seen(kept, tuple(event for event in self.events if event.t_ns <= end_ns))
 
 
 OUTCOME_EVENTS = frozenset({"success", "failure"})

@@ -22,6 +22,7 @@ from saqiya.domain.nouns import (
     ModeName,
     Noun,
     Novelty,
+    Outcome,
     Policy,
     Source,
 )
@@ -32,6 +33,8 @@ from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, lives_of
 from saqiya.triage import stage as triage
 from saqiya.triage.backlog import Balance
+from saqiya.triage.slices import Slice, slices_by_mode, slices_of
+from saqiya.triage.vocabulary import WAITING
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Failures"]
 
 LOGGED = "logged"
+USUAL_N = 100
+"""Successes that say what is usual: more of them change no quantile that a rule asks for."""
 PHASE = "phase/"
 
 
@@ -87,7 +92,7 @@ class Failures:
     def triage(self, deployment: Deployment) -> triage.Triaged:
         """Name, group and rank the failures of a deployment, and ask for corrections."""
         asked = self._asked(deployment)
-        held = set(deployment.episodes)
+        held, told = set(deployment.episodes), self.lives()
         failures = [one for one in self.catalog.all(Failure) if one.episode in held]
         novelty: Mapping[str, Novelty] = {}
         if deployment.mode != LOGGED:  # a policy that is not here cannot say what is new to it
@@ -97,6 +102,8 @@ class Failures:
             self.wheel.store,
             deployment,
             failures,
+            successes=self._successes(asked.episodes),
+            passed=lambda label, policy: told.passed(label, policy=policy),
             novelty=novelty,
             training=[one.start for one in asked.training if one.start is not None],
             ranges=asked.ranges,
@@ -136,6 +143,8 @@ class Failures:
         """
         mode = self.catalog.get(ref, FailureMode)
         _demand(author, label)
+        if label.startswith(WAITING):
+            raise UsageError("is what a mode is called until it has a name", subject=label, remedy="Choose a word.")
         word = self.wheel.vocabulary.word(label)
         before = len(self.catalog.referring(mode.id, ModeName))
         made = ModeName(id=self.catalog.new_id("mode_name"), mode=mode.id, label=word.name, author=author)
@@ -157,6 +166,19 @@ class Failures:
         made = [one for one in self.catalog.all(Calibration) if one.policy in scope - {deployment.policy}]
         fused = [one for one in made if one.detector == detect.FUSED and one.monitor is not None]
         return fused[-1] if fused else None
+
+    def slices(self, deployment: Deployment) -> tuple[tuple[Slice, ...], dict[str, tuple[Slice, ...]]]:
+        """Return the conditions under which tries of a deployment fail more than elsewhere: at all, and by mode."""
+        failed = {one.episode: one.id for one in self.catalog.all(Failure)}
+        labels = self.lives().labels
+        tries = [self.catalog.get(one, Episode) for one in deployment.episodes]
+        told = [(triage.conditions_of(one), failed.get(one.id)) for one in tries]
+        every = slices_of([(factors, failure is not None) for factors, failure in told])
+        return every, slices_by_mode([(factors, labels[failure] if failure else "") for factors, failure in told])
+
+    def _successes(self, episodes: Sequence[Episode]) -> list[Episode]:
+        outcomes = detect.outcomes_of(self.wheel.store, episodes)
+        return [one for one in episodes if outcomes[one.id] is Outcome.SUCCESS][:USUAL_N]
 
     def _unheld(self) -> list[Episode]:
         held = {one for deployment in self.catalog.all(Deployment) for one in deployment.episodes}

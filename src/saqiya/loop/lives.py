@@ -41,10 +41,22 @@ NEAR = 0.05
 
 @dataclass(frozen=True)
 class Lives:
-    """Every failure's life, and the label of the newest mode it is in ("" while it is in none), by its id."""
+    """By a failure's id: its life, its newest mode's label ("" while in none), and later tries from its start."""
 
     lives: Mapping[str, Life]
     labels: Mapping[str, str]
+    tries: Mapping[str, tuple[Fact, ...]]
+
+    def passed(self, label: str, *, policy: str = "") -> tuple[int, int]:
+        """Return (passed, tried) over the corrected starts of a mode, under one policy or under any later one."""
+        found = [
+            fact
+            for one, facts in self.tries.items()
+            if self.labels[one] == label and any(c.state is State.INTEGRATED for c in self.lives[one].chapters)
+            for fact in facts
+            if policy in {"", fact.policy}
+        ]
+        return sum(fact.passed for fact in found), len(found)
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -67,7 +79,8 @@ def lives_of(wheel: Flywheel, *, without: str = "") -> Lives:
     for failure, fact in (*_asked(catalog), *_shown(wheel, [one for _, one in failures], labels, without)):
         facts[failure].append(fact)
     lives = {one.id: life(Fact(at, What.TRIAGED, one.id), facts[one.id]) for at, one in failures}
-    return Lives(lives, {one.id: labels.get(one.id, "") for _, one in failures})
+    tries = {one: tuple(fact for fact in told if fact.what is What.TRIED) for one, told in facts.items()}
+    return Lives(lives, {one.id: labels.get(one.id, "") for _, one in failures}, tries)
 
 
 def _labels(catalog: Catalog) -> dict[str, str]:

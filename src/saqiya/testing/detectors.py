@@ -42,7 +42,7 @@ def check_detector(detector: Detector) -> None:
     demand(np.isfinite(scores).all(), "Scores must be finite.")
     for fraction in (0.25, 0.5, 0.8):
         cut_ns = int(stamps[int(fraction * len(stamps))])
-        early_stamps, early = fitted.score(_until(strange, cut_ns))
+        early_stamps, early = fitted.score(strange.until(cut_ns))
         known = int(np.searchsorted(stamps, cut_ns, side="right"))
         demand(
             np.array_equal(early_stamps, stamps[:known]) and np.allclose(early, scores[:known], rtol=1e-9, atol=1e-12),
@@ -118,12 +118,3 @@ def _rows(seen: Seen) -> Iterator[tuple[int, dict[str, Vector], list[str]]]:
                 row[name] = stream.values[at].reshape(-1).astype(np.float64)
         yield t_ns, row, [event.name for event in seen.events if before < event.t_ns <= t_ns]
         before = t_ns
-
-
-def _until(seen: Seen, cut_ns: int) -> Seen:
-    """Return what was known at `cut_ns`: every row and event stamped up to and including it."""
-    kept = {}
-    for name, stream in seen.streams.items():
-        count = int(np.searchsorted(stream.t_ns, cut_ns, side="right"))
-        kept[name] = Stream(stream.t_ns[:count].copy(), stream.values[:count].copy(), stream.clock, stream.stamp)
-    return Seen(kept, tuple(event for event in seen.events if event.t_ns <= cut_ns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from saqiya.domain.nouns import (
@@ -16,7 +16,8 @@ from saqiya.domain.nouns import (
     Novelty,
     Policy,
 )
-from saqiya.domain.streams import Start
+from saqiya.domain.streams import Span, Start
+from saqiya.models.scene import Usual, scene, usual
 from saqiya.models.starts import encode, spacing
 from saqiya.stores.workspace import Workspace
 from saqiya.triage.conditions import tabulate
@@ -25,10 +26,16 @@ from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode,
 from saqiya.triage.rules import Facts, label
 from saqiya.triage.vocabulary import Vocabulary
 
-__all__ = ["Triaged", "run"]
+__all__ = ["Triaged", "conditions_of", "run"]
 
 SWITCH_STEPS = 20
 """What a takeover costs beside its steps: the operator's switch of attention, in control steps."""
+CONDITIONS = ("light", "lighting", "environment", "object", "shift", "robot", "station", "surface", "instruction")
+"""Facts of a log that name a condition of the try, beside its start factors, site and operator."""
+
+
+Passed = Callable[[str, str], tuple[int, int]]
+"""(passed, tried) from a label's corrected starts, under the policy that is named second, or under any for ""."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     deployment: Deployment,
     failures: Sequence[Failure],
     *,
+    successes: Sequence[Episode],
+    passed: Passed,
     novelty: Mapping[str, Novelty],
     training: Sequence[Start],
     ranges: Mapping[str, tuple[float, float]],
@@ -59,6 +68,8 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         store: the workspace.
         deployment: where the failures were found.
         failures: what `detect` found there.
+        successes: some tries of the deployment that succeeded: what is usual.
+        passed: says how many tries from a mode's corrected starts passed.
         novelty: by episode id, with the coverage of its start; it decides what counts as a generalization failure.
         training: starts that the policy was trained from; requests keep away from them.
         ranges: full range of each start factor.
@@ -70,12 +81,14 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     """
     episodes = {failure.id: store.catalog.get(failure.episode, Episode) for failure in failures}
     apart = spacing(encode(list(training), ranges)) if len(training) > 1 else None
+    normal = usual(scene(store.streams(one), one.events, Span(one.start_ns, one.end_ns)) for one in successes)
     verdicts = {
-        failure.id: label(_facts(failure, novelty.get(failure.episode), phases, apart), vocabulary)
+        failure.id: label(
+            _facts(failure, episodes[failure.id], novelty.get(failure.episode), phases, apart, normal), vocabulary
+        )
         for failure in failures
     }
-    starts = [store.catalog.get(one, Episode).start for one in deployment.episodes]
-    deployed = tabulate([start.factors if start is not None else {} for start in starts])
+    deployed = tabulate([conditions_of(store.catalog.get(one, Episode)) for one in deployment.episodes])
     row = {failure.id: deployment.episodes.index(failure.episode) for failure in failures}
     efforts = _efforts(store, vocabulary)
     for one in verdicts.values():
@@ -90,6 +103,8 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
             failures_n=len(draft.members),
             episodes_n=len(deployment.episodes),
             efforts=efforts.get(draft.label, ()),
+            taught=passed(draft.label, ""),
+            regression=passed(draft.label, deployment.policy),
             failed=[row[one] for one in draft.members],
         )
         ranked = priority(standing, human_minutes=minutes[draft.label], deployed=deployed)
@@ -131,13 +146,38 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     return Triaged(modes, requests)
 
 
-def _facts(failure: Failure, novelty: Novelty | None, phases: Sequence[str], apart: float | None) -> Facts:
+def conditions_of(episode: Episode) -> dict[str, str | float]:
+    """Return the conditions under which a try began: start factors, site, operator, and what its log said in words.
+
+    Nothing that was measured during or after the try is among them.
+    """
+    said = {name: value for name, value in episode.extra.items() if isinstance(value, str) and name in CONDITIONS}
+    known = {"site": episode.site, "operator": episode.operator, "policy": episode.policy_name}
+    return {**{name: value for name, value in {**known, **said}.items() if value}, **_factors(episode)}
+
+
+def _factors(episode: Episode) -> dict[str, str | float]:
+    return dict(episode.start.factors) if episode.start is not None else {}
+
+
+def _facts(
+    failure: Failure,
+    episode: Episode,
+    novelty: Novelty | None,
+    phases: Sequence[str],
+    apart: float | None,
+    normal: Usual,
+) -> Facts:
+    held = [event.detail for event in episode.events if event.name == "contact/made" and event.detail]
     return Facts(
         phase=failure.phase,
         phases=phases,
         evidence=failure.evidence,
         coverage=novelty.coverage if novelty else None,
         spacing=apart,
+        usual=normal,
+        said=frozenset(event.name for event in episode.events),
+        objects=(str(_factors(episode).get("object", "")), held[-1] if held else ""),
     )
 
 
