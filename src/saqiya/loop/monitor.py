@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from saqiya.detect.carried import Carried, read_carried
 from saqiya.domain.contracts import Online, Telling, Vector
 from saqiya.errors import InvalidEpisode, SaqiyaError, UsageError
-from saqiya.models.rows import EXECUTED, OBSERVATION
+from saqiya.models.rows import EXECUTED, OBSERVATION, finite
 from saqiya.stores import tensors
 from saqiya.stores.disk import replace_file
 
@@ -190,7 +190,7 @@ class Monitor:
         known = self._carried.head.streams.get(name)
         if known is not None and numbers.size != known.width_n:
             self._trouble("width", f"{name} is {numbers.size} numbers, not {known.width_n}", troubles)
-        elif not np.isfinite(numbers).all():
+        elif not finite(numbers):
             self._trouble("not finite", f"{name} is not finite", troubles)
         else:
             row[name] = numbers
