@@ -124,6 +124,14 @@ def test_somebodys_note_is_no_sign():
     assert "note/by-anna" not in learn_prefixes(tries, success, duration=True).events
 
 
+def test_a_stream_that_not_every_try_has_is_left_out_and_named():
+    tries, success = several()
+    tries[3] = replace(tries[3], streams={**tries[3].streams, "scale": Stream(np.zeros(0, np.int64), np.zeros((0, 1)))})
+    prefixes = learn_prefixes(tries, success, duration=False)
+    assert "scale" not in prefixes.streams
+    assert "scale" in prefixes.left_out
+
+
 def test_arrays_make_it_again():
     prefixes, seen = learn_prefixes(*several(), duration=True), tried(100)
     again = Prefixes.of_arrays(prefixes.arrays())

@@ -163,7 +163,8 @@ def fit_success(
         )
     prefixes = learn_prefixes(tries, success, duration=duration)
     rows = np.concatenate([prefixes.rows(one, [-1])[1] for one in tries])
-    member = np.unique([str(hash(one)) for one in groups], return_inverse=True)[1] if groups else np.arange(len(tries))
+    numbers: dict[Hashable, int] = {}
+    member = [numbers.setdefault(group, len(numbers)) for group in groups or range(len(tries))]
     folds = StratifiedGroupKFold(FOLDS_N, shuffle=True, random_state=0).split(rows, labels, member)
     unseen, trees, held_out = np.zeros(len(rows)), [], []
     for known, held in folds:

@@ -52,7 +52,8 @@ class Prefixes:
         kept: bool, which columns of each stream count, in order.
         events: whose happening counts.
         duration: whether elapsed time may be told.
-        left_out: streams, columns and events that were not taken because they state the outcome or the time.
+        left_out: streams, columns and events that were not taken because they state the outcome or the time, or because
+            not every try that was learned from has them.
     """
 
     streams: tuple[str, ...]
@@ -251,7 +252,8 @@ def learn_prefixes(tries: Sequence[Seen], success: Sequence[bool], *, duration: 
     Raises:
         TooLittle: there is no try, or they share no stream.
     """
-    shared = set.intersection(*(set(one.streams) for one in tries)) if tries else set()
+    having = [{name for name, stream in one.streams.items() if stream.t_ns.size} for one in tries]
+    shared, of_some = (set.intersection(*having), set.union(*having)) if having else (set[str](), set[str]())
     stating = {name for name in shared if _words(name) & OUTCOME_WORDS}
     names = sorted(
         name for name in shared - stating if not name.startswith(NOT_OF_THE_ROBOT) and _width_of(tries, name)
@@ -263,7 +265,8 @@ def learn_prefixes(tries: Sequence[Seen], success: Sequence[bool], *, duration: 
     chosen = [(name, columns) for name, columns in zip(names, kept, strict=True) if columns.any()]
     if not chosen:
         raise TooLittle("the tries share no stream that can be learned from", remedy="Log the same streams in each.")
-    left_out = (*sorted(stating), *told, *unwanted)
+    partly = sorted(name for name in of_some - shared if not name.startswith(NOT_OF_THE_ROBOT))
+    left_out = (*sorted(stating), *partly, *told, *unwanted)
     return Prefixes(tuple(n for n, _ in chosen), tuple(c for _, c in chosen), events, duration, left_out)
 
 
