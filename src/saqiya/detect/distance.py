@@ -17,7 +17,7 @@ __all__ = ["NEIGHBOURS_N", "Distance"]
 
 NEIGHBOURS_N = 5
 MOST_N = 5000
-"""Rows kept: more cost time at every instant on the robot, and bring nothing (see `models.nearest`)."""
+"""Rows kept: more cost time at every instant on the robot and bring little (see `models.nearest`)."""
 
 
 class Distance:

@@ -43,8 +43,8 @@ class Dropout:
     Nominal success on the built-in tiny site (one seed, 40 tries): 98 % without, 95 %, 85 % and 48 % with 0.05, 0.1 and
     0.2 in the last hidden layer, and none at all with 0.05 in every layer. Hence the small default. Its disagreement
     warns less than an ensemble's: area to the success horizon .90 against .96 on Metaworld, .73 against .96 on tiny,
-    each on its own policy's disturbed tries (seeds 11-13), where a stopwatch has .93 to .96. Take it where training is
-    dear.
+    each on its own policy's disturbed tries (seeds 11-13, demonstrations from the middle half), where a stopwatch has
+    .93 to .96. Take it where training is dear.
 
     Settings: those of `ensemble` but `members`, and `dropout`, the probability of leaving out a last hidden unit.
     """
