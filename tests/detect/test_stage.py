@@ -46,7 +46,7 @@ def test_a_failures_moment_lies_in_its_episode_and_its_alarms_are_its_own(turned
 def test_thresholds_come_from_successes_that_do_not_judge(turned_once):
     catalog = turned_once.store.catalog
     made = catalog.all(Calibration)
-    assert {one.detector for one in made} == {"disagreement", "distance", FUSED}
+    assert {one.detector for one in made} == {"completion", "distance", "dynamics", "signals", FUSED}
     for one in made:
         episodes = [catalog.get(e, Episode) for e in one.episodes]
         assert set(outcomes_of(turned_once.store, episodes).values()) <= {Outcome.SUCCESS}

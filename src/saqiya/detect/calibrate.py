@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from saqiya.detect.bands import Along, Scored
+from saqiya.detect.bands import Scored
 from saqiya.detect.conformal import fewest_successes
 from saqiya.detect.fusion import Fusion, fit_fusion
 from saqiya.detect.quality import QualityReport, ScoredEpisode, quality_report
@@ -71,6 +71,7 @@ class Calibrated:
         fusion: their scores as one, with the threshold that keeps the budget.
         alone: each detector as if it were the only one, with the whole budget.
         reports: quality on tries that served for nothing else, by detector, and of the fusion under "".
+        told: what the detectors said of each try that they were asked about, by its key.
         successes: how many calibrated.
     """
 
@@ -79,13 +80,22 @@ class Calibrated:
     fusion: Fusion
     alone: Mapping[str, Fusion]
     reports: Mapping[str, QualityReport]
+    told: Mapping[str, Scored]
     successes: int
+
+    def scored(self, one: Viewed) -> Scored:
+        """Return what the detectors say of a try."""
+        held = self.told.get(one.key)
+        return held or scored(one, {name: fitted for name, (_, fitted) in self.fitted.items()})
 
 
 def calibrate(
     views: Sequence[Viewed], training: Sequence[Seen], detectors: Mapping[str, Detector], *, budget: float, seed: int
 ) -> Calibrated:
-    """Fit detectors, measure their bands, set one threshold, and judge: each on tries of its own.
+    """Fit detectors, measure their bands, weigh them, set one threshold, and judge: each on tries of its own.
+
+    Weights are learned from the failures that taught and the successes of the bands, where they are many enough and
+    learned weights earn it (`detect.weights`); else all detectors count alike.
 
     Args:
         views: deployed tries; those whose outcome nobody knows are left out.
@@ -103,26 +113,28 @@ def calibrate(
     failed = [one.seen for one in bad[Part.FIT]]
     fitted, left_out = _fit(detectors, normal, failed)
     watching = {name: one for name, (_, one) in fitted.items()}
-    parts = {part: [scored(one, watching) for one in good[part]] for part in (Part.BANDS, Part.CALIBRATE)}
-    fitted, left_out = _those_that_score(fitted, left_out, parts)
+    asked = [*good[Part.BANDS], *good[Part.CALIBRATE], *good[Part.JUDGE], *bad[Part.FIT], *bad[Part.JUDGE]]
+    told = {one.key: scored(one, watching) for one in asked}
+    bands, held = ([told[one.key] for one in good[part]] for part in (Part.BANDS, Part.CALIBRATE))
+    fitted, left_out = _those_that_score(fitted, left_out, [*bands, *held])
     names = tuple(fitted)
     if not names:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "none is named"
         raise TooLittle(f"no detector can take part ({why})", remedy="Name others under [detect] detectors.")
-    split = parts[Part.BANDS], parts[Part.CALIBRATE]
-    fusion = fit_fusion(*split, budget=budget, names=names, along=Along.TIME)
-    alone = {name: fit_fusion(*split, budget=budget, names=(name,), along=Along.TIME) for name in names}
-    told = [(one, scored(one, watching)) for one in (*good[Part.JUDGE], *bad[Part.JUDGE])]
+    taught = [told[one.key] for one in bad[Part.FIT]]
+    fusion = fit_fusion(bands, held, budget=budget, names=names, failed=taught, seed=seed)
+    alone = {name: fit_fusion(bands, held, budget=budget, names=(name,)) for name in names}
+    judged = [*good[Part.JUDGE], *bad[Part.JUDGE]]
     reports = {
         name: quality_report(
-            [_as_judged(one, view, chain) for one, view in told],
+            [_as_judged(one, told[one.key], chain) for one in judged],
             threshold=chain.threshold,
             horizon_s=chain.horizon_s,
             seed=seed,
         )
         for name, chain in {**alone, "": fusion}.items()
     }
-    return Calibrated(fitted, left_out, fusion, alone, reports, len(parts[Part.CALIBRATE]))
+    return Calibrated(fitted, left_out, fusion, alone, reports, told, len(held))
 
 
 def _of(views: Sequence[Viewed], part: Part, *outcomes: Outcome) -> list[Viewed]:
@@ -159,10 +171,9 @@ def _fit(
 def _those_that_score(
     fitted: Mapping[str, tuple[Detector, FittedDetector]],
     left_out: Mapping[str, str],
-    parts: Mapping[Part, Sequence[Scored]],
+    every: Sequence[Scored],
 ) -> tuple[dict[str, tuple[Detector, FittedDetector]], dict[str, str]]:
     """Leave out detectors that cannot read every calibrating success: their silence would count as calm."""
-    every = [*parts[Part.BANDS], *parts[Part.CALIBRATE]]
     if not every:
         raise TooLittle("no success is left to calibrate on", remedy="Deploy until more tries succeed.")
     silent = {name: sum(name not in one.parts for one in every) for name in fitted}

@@ -246,7 +246,7 @@ def _drafts(view: Viewed, chain: Calibrated) -> list[AlarmDraft]:
     """Return the alarms of one try; of a failed one with the reason that the leading detector gives."""
     if chain.fusion.threshold is None:
         return []
-    told = scored(view, {name: one for name, (_, one) in chain.fitted.items()})
+    told = chain.scored(view)
     fused = chain.fusion.score(told.parts, told.phases)
     t_ns = (fused.t_s * 1e9).round().astype("int64") + view.start_ns
     drafts = []

@@ -79,7 +79,7 @@ class DeployConfig:
 class DetectConfig:
     """Runtime signals, and the share of nominal successes that may raise a false alarm."""
 
-    detectors: tuple[str, ...] = ("disagreement", "distance")
+    detectors: tuple[str, ...] = ("completion", "distance", "dynamics", "signals")
     budget: float = field(default=0.1, metadata={"low": 0.001, "high": 0.5})
 
 

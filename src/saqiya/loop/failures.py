@@ -234,14 +234,10 @@ class Failures:
         ]
         return _Asked(
             episodes, taught, phases_of([one.events for one in episodes]), {},
-            config.detect if config else DetectConfig(detectors=LOG_DETECTORS),
+            config.detect if config else DetectConfig(),
             config.correct if config else CorrectConfig(), config.run.seed if config else RunConfig().seed,
             restorable=False, key=self.catalog.key_of(deployment.id),
         )  # fmt: skip
-
-
-LOG_DETECTORS = ("distance", "dynamics", "signals")
-"""Detectors that need nothing but what a robot commonly logs; those that a log cannot feed stay out and say so."""
 
 
 @dataclass(frozen=True)
