@@ -2,8 +2,9 @@
 
     python examples/hiro/detect.py SUCCESS_DIR ERROR_DIR [--seeds 5] [--permutations 100] [--json]
 
-Reads folders of the two published HIRO sets through `mapping.toml`. Other logs that a mapping describes can be read
-with --mapping, other streams asked for with --streams.
+Reads folders of the two published HIRO sets through `mapping.toml`. Other tables can be read with --mapping, logs of
+any format that Saqiya knows as they are; other streams are asked for with --streams. A log that does not say how it
+ended takes it from its folder: the first holds successes, the second failures.
 """
 
 from __future__ import annotations
@@ -15,38 +16,57 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from saqiya import plugins
 from saqiya.detect.area import Area
 from saqiya.detect.cropped import Cropped, crop
 from saqiya.detect.moments import Try
 from saqiya.detect.nested import CroppedReport, judge_cropped
 from saqiya.detect.profile import profile_of
-from saqiya.domain.contracts import Unread
-from saqiya.errors import SaqiyaError, TooLittle, UsageError
+from saqiya.domain.contracts import Format, Unread
+from saqiya.domain.nouns import Outcome
+from saqiya.errors import SaqiyaError, TooLittle, UnknownPlugin, UsageError
 from saqiya.formats.open import Ignored, read_logs
 from saqiya.formats.tables.table import TableFormat
+from saqiya.ingest.columns import outcome_of
+
+FOLDERS = (Outcome.SUCCESS, Outcome.FAILURE)
 
 
 def read(paths: Sequence[Path], mapping: Path) -> tuple[list[Try], list[str]]:
     """Read every try below the paths; say of each other log why it was left out."""
     tries, left_out = [], []
-    for path, _, item in read_logs(paths, [TableFormat.from_mapping(mapping)]):
-        if isinstance(item, Ignored):
-            continue
-        if isinstance(item, Unread):
-            left_out.append(f"{path.name}: {item.reason}")
-            continue
-        outcome = str(item.metadata.get("outcome", ""))
-        if outcome not in {"success", "failure"}:
-            left_out.append(f"{item.key}: its outcome is not known")
-            continue
-        day = "".join(filter(str.isdigit, str(item.metadata.get("date", ""))))[:8]
-        tries.append(Try(item.key, profile_of(item), outcome == "success", day))
+    readers = _readers(mapping)
+    for number, given in enumerate(paths):
+        for path, _, item in read_logs([given], readers):
+            if isinstance(item, Ignored):
+                continue
+            if isinstance(item, Unread):
+                left_out.append(f"{path.name}: {item.reason}")
+                continue
+            own, _ = outcome_of(str(item.metadata.get("outcome") or ""))
+            outcome = FOLDERS[number] if own is Outcome.UNKNOWN and len(paths) == len(FOLDERS) else own
+            if outcome not in FOLDERS:
+                left_out.append(f"{item.key}: its outcome is {outcome}")
+                continue
+            day = "".join(filter(str.isdigit, str(item.metadata.get("date") or "")))[:8]
+            tries.append(Try(item.key, profile_of(item), outcome is Outcome.SUCCESS, day))
     if not tries:
         raise UsageError(
             "no try was found" + "".join(f"; {why}" for why in left_out[:3]),
             remedy="Give the folders of the two sets, or a --mapping that fits the logs.",
         )
     return tries, left_out
+
+
+def _readers(mapping: Path) -> list[Format]:
+    """Return the mapping's reader, then every other one whose library is here."""
+    readers: list[Format] = [TableFormat.from_mapping(mapping)]
+    for name in plugins.names("saqiya.formats"):
+        try:
+            readers.append(plugins.load("saqiya.formats", name)())
+        except UnknownPlugin as missing:
+            print(f"logs of the format {name} cannot be read here: {missing}", file=sys.stderr)
+    return readers
 
 
 def views(tries: Sequence[Try], streams: Sequence[str], since: str) -> dict[str, Cropped | str]:

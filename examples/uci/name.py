@@ -40,7 +40,7 @@ class Problem:
 def read(path: Path) -> Problem:
     """Read the blocks of one file; every line that is neither a name nor six numbers is told with its number."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise UnreadableLog(
             str(error.strerror or error), subject=str(path), remedy="Check the path; it must be a text file."
@@ -74,7 +74,7 @@ def read(path: Path) -> Problem:
 def judge(
     problem: Problem, seeds: Sequence[int], *, part_copies: bool = False
 ) -> tuple[NamingReport, tuple[OpenSet, ...]]:
-    """Judge naming on one problem, beside the largest force alone and the nearest neighbour on raw samples.
+    """Judge naming on one problem, beside the largest force alone and raw samples.
 
     With `part_copies` a window and its copy may be in different folds, as in published figures of this set.
     """
@@ -86,6 +86,7 @@ def judge(
     rivals = (
         Rival("the largest force alone", force, SMALL[:2]),
         Rival("nearest neighbour on raw samples", raw, NEAREST),
+        Rival("trees or kernel on raw samples", raw, SMALL[:2]),
     )
     report = judge_names(rows, problem.names, groups, seeds=seeds, rivals=rivals)
     return report, judge_new(rows, problem.names, groups, seeds=seeds[:2])

@@ -89,3 +89,10 @@ def test_nothing_to_compare_is_said():
         crop([one("a", 4.0), one("b", 4.0, success=False)], streams=("camera",))
     with pytest.raises(TooLittle):
         crop([])
+
+
+def test_a_force_without_names_of_axes_is_a_vector_too():
+    wrench = stream(5.0, 6, fields=())
+    found = crop([one("a", 5.0, wrench=wrench, arm=wrench), one("b", 5.0, success=False, wrench=wrench, arm=wrench)])
+    vectors = [[found.columns[number] for number in triad] for triad in found.triads]
+    assert [names[0] for names in vectors] == [f"force: {AXES[0]}", "wrench: 0", "wrench: 3"]

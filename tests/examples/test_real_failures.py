@@ -5,16 +5,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from saqiya import plugins
 from saqiya.errors import UnreadableLog
 from saqiya.models.copies import group_copies
 from saqiya.models.recipes import LINEAR
 from saqiya.models.windows import describe
+from saqiya.testing import make_episode
 from saqiya.triage.naming import judge_names
 
 ROOT = Path(__file__).parents[2]
@@ -73,10 +76,14 @@ def table(folder: Path, kind: str, n: int, length_s: float, push: float) -> Path
     return folder
 
 
-def test_failures_of_classes_that_nobody_foresaw_are_named(tmp_path: Path) -> None:
+def test_failures_of_classes_that_nobody_foresaw_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("saqiya.models.recipes.TREES_N", 5)  # so few trees are quick, and enough here
     file = blocks(tmp_path / "lp9.data", {"ok": 6, "moved_left": 5, "Lost part": 1})
-    out, _ = run(NAME, str(file), "--seeds", "1", "--json")
-    found = json.loads(out)[str(file)]["naming"]
+    monkeypatch.setattr(sys, "argv", ["name.py", str(file), "--seeds", "1", "--json"])
+    assert loaded(NAME).main() == 0
+    found = json.loads(capsys.readouterr().out)[str(file)]["naming"]
     assert dict(found["names"]) == {"ok": 6, "moved_left": 5, "Lost part": 1}
     assert found["own"]["accuracy"]["value"] > 0.7
     assert found["thin"] == ["Lost part"]
@@ -106,10 +113,15 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "cannot be judged" in errors
 
 
-def test_failures_are_detected_from_force_and_the_leaks_stand_beside(tmp_path: Path) -> None:
+def test_failures_are_detected_from_force_and_the_leaks_stand_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = table(tmp_path / "s", "SA-S", 8, 4.0, 0.0), table(tmp_path / "e", "_ERROR", 6, 3.0, 30.0)
-    out, _ = run(DETECT, str(good), str(bad), "--seeds", "1", "--permutations", "2", "--json")
-    windows = json.loads(out)["windows"]
+    monkeypatch.setattr(
+        sys, "argv", ["detect.py", str(good), str(bad), "--seeds", "1", "--permutations", "1", "--json"]
+    )
+    assert loaded(DETECT).main() == 0
+    windows = json.loads(capsys.readouterr().out)["windows"]
     start = windows["from the start"]
     assert start["area"]["value"] > 0.9
     assert {"duration of the whole try", "the year alone"} <= {probe["name"] for probe in start["probes"]}
@@ -142,3 +154,17 @@ def test_hiro_is_separated_and_called_confounded() -> None:
     assert start["area"]["value"] > 0.9
     assert any("easy or confounded" in note for note in start["notes"])
     assert all("wrench" in column for column in start["columns"])
+
+
+def test_logs_of_another_robot_take_their_outcome_from_their_folder(tmp_path: Path) -> None:
+    for number in range(10):
+        home = tmp_path / ("good" if number < 5 else "bad")
+        home.mkdir(exist_ok=True)
+        episode = make_episode(seed=number)
+        log = replace(episode, key=f"try-{number}", metadata={})
+        plugins.load("saqiya.formats", "mcap")().write(log, home / f"{number}.mcap")
+    example = loaded(DETECT)
+    tries, left_out = example.read([tmp_path / "good", tmp_path / "bad"], DETECT.with_name("mapping.toml"))
+    assert sum(item.success for item in tries) == 5
+    assert len(tries) == 10
+    assert left_out == []

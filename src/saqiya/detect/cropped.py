@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from saqiya.detect.moments import Try
 from saqiya.detect.profile import BIN_S, Track
 from saqiya.errors import TooLittle
+from saqiya.models.roles import Role, roles_of
 
 __all__ = ["Cropped", "crop"]
 
@@ -67,7 +68,7 @@ class Cropped:
         return replace(self, windows=self.windows - first)
 
     def levelled(self) -> Cropped:
-        """Return windows in which every vector, and every column of none, has a largest size of 1: how loud is gone."""
+        """Return windows in which every vector, and every column of no vector, peaks at 1: strength is gone."""
         levelled = self.windows.copy()
         alone = set(range(len(self.columns))) - {number for triad in self.triads for number in triad}
         for members in (*map(list, self.triads), *([number] for number in sorted(alone))):
@@ -197,7 +198,7 @@ def _cut(one: _Held, name: str, length: int) -> NDArray[np.float64]:
 
 
 def _named(order: Sequence[str], own: Mapping[str, Track]) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """Name columns; three in a row whose names end in x, y, z are a vector, as are both halves of an unnamed wrench."""
+    """Name columns; three in a row whose names end in x, y, z are a vector, as is an unnamed force; a wrench is two."""
     columns: list[str] = []
     triads: list[tuple[int, int, int]] = []
     for name in order:
@@ -210,8 +211,8 @@ def _named(order: Sequence[str], own: Mapping[str, Track]) -> tuple[tuple[str, .
             for at in range(width - 2)
             if axes[at : at + 3] == ["x", "y", "z"]
         ]
-        if width == 6 and "wrench" in name.casefold() and not any(first <= triad[0] for triad in triads):
-            triads += [(first, first + 1, first + 2), (first + 3, first + 4, first + 5)]
+        if width in {3, 6} and Role.FORCE in roles_of(name) and not any(first <= triad[0] for triad in triads):
+            triads += [(first + at, first + at + 1, first + at + 2) for at in range(0, width, 3)]
     return tuple(columns), tuple(triads)
 
 

@@ -21,7 +21,7 @@ from saqiya.errors import TooLittle
 from saqiya.models.copies import group_copies
 from saqiya.models.folds import deal, turns
 from saqiya.models.recipes import LINEAR, Recipe, choose
-from saqiya.models.windows import describe
+from saqiya.models.windows import describe, vector_name
 
 __all__ = ["CroppedReport", "judge_cropped"]
 
@@ -180,11 +180,8 @@ def _probes(cropped: Cropped, seed: int) -> list[tuple[Area, Vector]]:
     }
     for a, b, c in cropped.triads:
         size = np.linalg.norm(windows[:, :, [a, b, c]], axis=2)
-        name = ", ".join(cropped.columns[number] for number in (a, b, c))
-        found[f"largest size of ({name}) alone"] = size.max(axis=1)
-    if not cropped.triads:
-        for number, name in enumerate(cropped.columns):
-            found[f"largest |{name}| alone"] = np.abs(windows[:, :, number]).max(axis=1)
+        found[f"largest {vector_name(cropped.columns, (a, b, c))} alone"] = size.max(axis=1)
+    found |= _loudest(cropped, windows, seed)
     days = [item.day for item in cropped.tries]
     if all(days):
         found["the day alone"] = np.array([float(day) for day in days])
@@ -195,7 +192,24 @@ def _probes(cropped: Cropped, seed: int) -> list[tuple[Area, Vector]]:
         for item, begin in zip(cropped.tries, cropped.begins_s, strict=True)
     ]
     found["number of phases begun in the window"] = np.array(reached, dtype=np.float64)
-    return [(_area(name, values, failed, seed, either_way=True), values) for name, values in found.items()]
+    rounded = {name: values.round(9) for name, values in found.items()}  # 1 and 1 - 1e-16 are no order
+    return [(_area(name, values, failed, seed, either_way=True), values) for name, values in rounded.items()]
+
+
+def _loudest(cropped: Cropped, windows: NDArray[np.float64], seed: int) -> dict[str, Vector]:
+    """Return the largest value of the telling column of each stream, among columns of no vector."""
+    alone = [number for number in range(len(cropped.columns)) if not any(number in triad for triad in cropped.triads)]
+    streams: dict[str, list[int]] = {}
+    for number in alone:
+        streams.setdefault(cropped.columns[number].split(": ")[0], []).append(number)
+    found = {}
+    for members in streams.values():
+        peaks = {number: np.abs(windows[:, :, number]).max(axis=1) for number in members}
+        areas = {n: _area("", peak, cropped.failed, seed, either_way=True).value for n, peak in peaks.items()}
+        best = max(members, key=lambda number: areas[number])
+        of = f", the best of {len(members)} columns" if len(members) > 1 else ""
+        found[f"largest |{cropped.columns[best]}| alone{of}"] = peaks[best]
+    return found
 
 
 def _notes(

@@ -274,12 +274,6 @@ def _kernel() -> Any:  # noqa: ANN401 - scikit-learn has no types
     return SVC(C=10.0, class_weight="balanced")
 
 
-def _discriminant() -> Any:  # noqa: ANN401 - scikit-learn has no types
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-
-
 def _logistic(strength: float) -> Callable[[], Any]:
     def make() -> Any:  # noqa: ANN401 - scikit-learn has no types
         from sklearn.linear_model import LogisticRegression
@@ -294,7 +288,6 @@ SMALL = (
     Recipe("kernel machine", _pipeline(_kernel)),
     Recipe("kernel machine on the best 30 features", _pipeline(_kernel, BEST_N)),
     Recipe("logistic regression", _pipeline(_logistic(0.1))),
-    Recipe("shrunken discriminant on the best 30 features", _pipeline(_discriminant, BEST_N)),
 )
 """For several classes and dozens of rows: randomised trees (Geurts et al. 2006) unless another is clearly better."""
 

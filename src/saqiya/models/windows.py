@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.errors import UsageError
 
-__all__ = ["Described", "describe"]
+__all__ = ["Described", "describe", "vector_name"]
 
 BANDS_N = 3
 ONSET_SHARE = 0.5
@@ -68,7 +68,7 @@ def _features(window: Vector, columns: Sequence[str], triads: Sequence[tuple[int
     found: dict[str, float] = {}
     for number, name in enumerate(columns):
         found |= {f"{name}: {what}": value for what, value in _of_column(filled[:, number]).items()}
-    names = ["".join(_shared(columns, triad)) for triad in triads]
+    names = [vector_name(columns, triad) for triad in triads]
     for name, triad in zip(names, triads, strict=True):
         found |= {f"{name}: {what}": value for what, value in _of_vector(filled[:, list(triad)]).items()}
     for (a, one), (b, other) in combinations(zip(names, triads, strict=True), 2):
@@ -172,7 +172,7 @@ def _pairs(filled: Vector, columns: Sequence[str], triads: Sequence[tuple[int, i
     }
 
 
-def _shared(columns: Sequence[str], triad: tuple[int, int, int]) -> str:
+def vector_name(columns: Sequence[str], triad: tuple[int, int, int]) -> str:
     """Name a vector by what its columns' names share: "force x (N)", "force y (N)", ... is "force"."""
     names = [columns[number] for number in triad]
     length = next((n for n, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), len(names[0]))
