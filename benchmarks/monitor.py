@@ -57,6 +57,8 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
             yield from _stepped(f"monitor.{arm}", [_seen_ms(path, steps) for _ in range(repeats)])
         paced = [_seen_ms(Path(folder) / "default", steps[:PACED_STEPS_N], period_s=PERIOD_S) for _ in range(repeats)]
         yield from _stepped("monitor.default.at_100_hz", paced)
+        for name, pause_s, n in (("monitor.null", 0.0, STEPS_N), ("monitor.null.at_100_hz", PERIOD_S, PACED_STEPS_N)):
+            yield from _percentiles(name, [_nothing_ms(n, pause_s) for _ in range(repeats)], (0.5, 0.99, 0.999))
         for name, one in everything.items():
             alone = [_watched_ms(one[1], steps) for _ in range(repeats)]
             yield from _percentiles(f"monitor.detector.{name}.cpu", alone, (0.5, 0.99))
@@ -153,6 +155,19 @@ def _seen_ms(
         cpu.append((time.thread_time() - began_cpu) * 1e3)
         wall.append((time.perf_counter() - began) * 1e3)
     return wall, cpu
+
+
+def _nothing_ms(steps_n: int, period_s: float) -> list[float]:
+    """Milliseconds of a step that always adds up the same 4,000 numbers: what varies is the machine's."""
+    spent, due = list[float](), time.perf_counter()
+    for _ in range(steps_n):
+        if period_s:
+            due += period_s
+            time.sleep(max(0.0, due - time.perf_counter()))
+        began = time.perf_counter()
+        sum(range(4_000))
+        spent.append((time.perf_counter() - began) * 1e3)
+    return spent
 
 
 def _watched_ms(fitted: FittedDetector, steps: Sequence[tuple[int, Row, list[str]]]) -> list[float]:
