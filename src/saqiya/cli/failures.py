@@ -10,12 +10,16 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
-from saqiya.domain.nouns import Alarm, Episode, Failure
+from saqiya.domain.nouns import Alarm, Deployment, Episode, Failure
+from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.triage.backlog import troubles, variety
+from saqiya.triage.slices import Slice
 
 failures = typer.Typer(help="Failures: list them, look at one, name a mode, dismiss, reset card.", no_args_is_help=True)
 app.add_typer(failures, name="failures")
+monitor = typer.Typer(help="The monitor that runs in the control loop.", no_args_is_help=True)
+app.add_typer(monitor, name="monitor")
 
 Who = Annotated[str, typer.Option("--by", help="Who says so.")]
 
@@ -120,6 +124,58 @@ def name(
     with opened(where, quiet=True) as wheel:
         made = wheel.failures.name(mode, label, author=by)
     emit(made) if as_json else say(f"{mode} is called {made.label}.")
+
+
+@failures.command()
+def slices(
+    deployment: Annotated[str, typer.Argument(help="A deployment by id or key; default: the newest.")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the conditions under which tries fail more than elsewhere, at all and by mode."""
+    with opened(where, quiet=True) as wheel:
+        catalog = wheel.store.catalog
+        chosen = catalog.get(deployment, Deployment) if deployment else catalog.last(Deployment)
+        if chosen is None:
+            raise GuardRefusal(
+                "nothing is deployed", subject=str(where), remedy="saqiya detect --logs, or saqiya turn."
+            )
+        every, by_mode = wheel.failures.slices(chosen)
+    if as_json:
+        emit({"all": every, "modes": by_mode})
+        return
+    for title, found in (("Fails more than elsewhere", every), *sorted(by_mode.items())):
+        table = [
+            (one.condition, f"{one.failures}/{one.trials}", _lift(one), f"{one.q_value:.3g}")
+            for one in found
+            if one.stands_out
+        ]
+        if table or found is every:
+            rows(title, ("condition", "failed", "lift over elsewhere", "q"), table)
+
+
+def _lift(one: Slice) -> str:
+    if one.lift is None:
+        return "nothing failed elsewhere"
+    return f"{one.lift:.1f} ({one.lift_low:.1f} to {one.lift_high:.1f})"
+
+
+@monitor.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The file that saqiya.Monitor.load reads; it must not exist.")],
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the newest calibrated monitor to one file: a robot needs nothing else to watch with."""
+    with opened(where, quiet=True) as wheel:
+        made = wheel.failures.monitor(file)
+        policy = wheel.key_of(made.policy) if made.policy else "an unknown policy"
+    if as_json:
+        emit({"file": str(file), "calibration": made.id, "policy": policy, "threshold": made.threshold})
+        return
+    say(
+        f"{file}: calibrated for {policy}, budget {made.budget:.0%}" + (f"; threshold {made.said}" if made.said else "")
+    )
 
 
 @failures.command()

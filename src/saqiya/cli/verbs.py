@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -95,12 +96,16 @@ def detect(
         list[str] | None, typer.Argument(help="With --logs: a subset or episodes; default: all that are new.")
     ] = None,
     logs: Logs = False,
+    shadow: Annotated[str, typer.Option(help="A policy to run over the tries: its divergence is a signal too.")] = "",
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Calibrate the detectors on the last deployment, or on logs, and find the failures in it."""
     with opened(where, quiet=as_json) as wheel:
-        found = _each(wheel, tries, verb=wheel.failures.detect) if logs else [(None, wheel.detect())]
+        if logs:
+            found = _each(wheel, tries, verb=partial(wheel.failures.detect, beside=shadow))
+        else:
+            found = [(None, wheel.detect(beside=shadow))]
         names = [wheel.key_of(one.id) if one else "" for one, _ in found]
     if as_json:
         emit([one for _, one in found] if logs else found[0][1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from saqiya import plugins
@@ -16,20 +16,24 @@ from saqiya.detect.person import touches
 from saqiya.detect.signals import broken
 from saqiya.domain.contracts import Detector, Explains, Online, Seen
 from saqiya.domain.nouns import Alarm, Calibration, Episode, Failure, Noun, Outcome, OutcomeClaim, Policy
-from saqiya.domain.streams import JsonValue, Span
+from saqiya.domain.streams import JsonValue, Span, Stream
 from saqiya.domain.words import TRUST
 from saqiya.errors import TooLittle
 from saqiya.models.scene import scene
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["FUSED", "Detected", "outcomes_of", "run"]
+__all__ = ["FUSED", "Beside", "Detected", "outcomes_of", "run"]
 
 FUSED = "any detector"
 """The name of the calibration in which all detectors are one: the only one that raises alarms."""
 VERSION = "2"
 SHOWN_N = 3
 """Normal tries from which a monitor learns what streams its detectors read."""
+
+
+Beside = Callable[[Mapping[str, Stream]], Mapping[str, Stream]]
+"""Further streams of a try, made from its own: what a shadow policy would have done."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     budget: float,
     phases: Sequence[str],
     before: Calibration | None,
+    beside: Beside | None = None,
     seed: int,
     key: str,
 ) -> Detected:
@@ -81,12 +86,13 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         budget: share of successes that may raise a false alarm.
         phases: the task's phases in order.
         before: the calibration that watched the policy before this one; how it does on these tries is its drift.
+        beside: gives further streams of a try, such as what a shadow policy would have done.
         seed: of the bootstrap in the report.
         key: logical prefix of what is stored.
     """
     outcomes = outcomes_of(store, episodes)
-    views = {one.id: _viewed(store, one, outcomes[one.id]) for one in episodes}
-    taught = [Seen.of(store.streams(one), one.events) for one in training]
+    views = {one.id: _viewed(store, one, outcomes[one.id], beside) for one in episodes}
+    taught = [_viewed(store, one, Outcome.UNKNOWN, beside).seen for one in training]
     loaded = {name: _detector(name) for name in detectors}
     chain, why = None, ""
     try:
@@ -107,8 +113,10 @@ def _detector(name: str) -> Detector:
     return detector
 
 
-def _viewed(store: Workspace, episode: Episode, outcome: Outcome) -> Viewed:
+def _viewed(store: Workspace, episode: Episode, outcome: Outcome, beside: Beside | None) -> Viewed:
     streams = store.streams(episode)
+    if beside is not None:
+        streams = {**streams, **beside(streams)}
     helped = outcome is Outcome.SUCCESS and bool(touches(episode.events, streams))
     return Viewed(
         key=store.catalog.key_of(episode.id),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saqiya.detect import stage as detect
+from saqiya.detect.stage import Beside
 from saqiya.domain.contracts import Restorable
 from saqiya.domain.ids import digest_of
 from saqiya.domain.nouns import (
@@ -27,10 +28,13 @@ from saqiya.domain.nouns import (
     Source,
 )
 from saqiya.domain.streams import Event
-from saqiya.errors import GuardRefusal, UsageError
+from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
 from saqiya.loop.card import card_of, write_card
 from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, lives_of
+from saqiya.loop.monitor import write_monitor
+from saqiya.loop.shadow import shadow
+from saqiya.train.stage import load
 from saqiya.triage import stage as triage
 from saqiya.triage.backlog import Balance
 from saqiya.triage.slices import Slice, slices_by_mode, slices_of
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Failures"]
 
 LOGGED = "logged"
+DIVERGENCE = "divergence"
 USUAL_N = 100
 """Successes that say what is usual: more of them change no quantile that a rule asks for."""
 PHASE = "phase/"
@@ -73,20 +78,27 @@ class Failures:
             )
         return tuple(self._adopted(*whose, tries) for whose, tries in sorted(groups.items()))
 
-    def detect(self, deployment: Deployment) -> detect.Detected:
-        """Calibrate the detectors on a deployment and find its failures."""
+    def detect(self, deployment: Deployment, *, beside: str = "") -> detect.Detected:
+        """Calibrate the detectors on a deployment and find its failures.
+
+        Args:
+            deployment: whose tries are read.
+            beside: a policy that is run over the tries as a shadow: how far it is from what was done is a signal too.
+        """
         asked = self._asked(deployment)
+        detectors = asked.detect.detectors
         return detect.run(
             self.wheel.store,
             asked.episodes,
             policy=self.catalog.get(deployment.policy, Policy),
             training=asked.training,
-            detectors=asked.detect.detectors,
+            detectors=(*dict.fromkeys((*detectors, DIVERGENCE)),) if beside else detectors,
             budget=asked.detect.budget,
             phases=asked.phases,
             before=self._before(deployment),
+            beside=self._shadow(beside, asked.seed) if beside else None,
             seed=asked.seed,
-            key=f"{asked.key}/detect",
+            key=f"{asked.key}/detect" + (f"/beside/{beside}" if beside else ""),
         )
 
     def triage(self, deployment: Deployment) -> triage.Triaged:
@@ -159,6 +171,28 @@ class Failures:
         """
         failure = self.catalog.get(ref, Failure)
         return write_card(card_of(self.wheel, failure, self.lives().labels[failure.id]), out)
+
+    def _shadow(self, ref: str, seed: int) -> Beside:
+        found = self.catalog.get(ref, Policy)
+        policy = load(self.wheel.store, found)
+        return lambda streams: shadow(policy, found.name, streams, seed=seed)
+
+    def monitor(self, out: Path) -> Calibration:
+        """Write the monitor of the newest calibration to a file that a robot loads, all at once.
+
+        Raises:
+            GuardRefusal: nothing was calibrated yet, or not for the robot.
+            AlreadyThere: `out` exists.
+        """
+        made = [one for one in self.catalog.all(Calibration) if one.monitor is not None]
+        if not made or made[-1].monitor is None:
+            raise GuardRefusal(
+                "there is no calibrated monitor", subject=str(self.wheel.store.root), remedy="Run saqiya detect first."
+            )
+        if out.exists():
+            raise AlreadyThere("exists", subject=str(out), remedy="Choose another name.")
+        write_monitor(out, bytes(self.catalog.object_view(made[-1].monitor)))
+        return made[-1]
 
     def _before(self, deployment: Deployment) -> Calibration | None:
         """Return the fused calibration of the policy that was deployed before this one in the same scope."""

@@ -289,9 +289,9 @@ class Flywheel:
         """Register a policy that was trained elsewhere: `data.register`."""
         return self.data.register(name, file=file, declared=declared)
 
-    def detect(self) -> detect.Detected:
-        """Calibrate the detectors on the champion's deployment and find its failures."""
-        return self.failures.detect(self._deployed()[1])
+    def detect(self, *, beside: str = "") -> detect.Detected:
+        """Calibrate the detectors on the champion's deployment and find its failures: `failures.detect`."""
+        return self.failures.detect(self._deployed()[1], beside=beside)
 
     def measure(self, episodes: Sequence[Episode]) -> tuple[Novelty, ...]:
         """Measure episodes in bits relative to the champion: the policy that they are meant to teach."""
