@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from saqiya.detect.quality import ScoredEpisode, fuse, quality_report
+from saqiya.detect.quality import ScoredEpisode, quality_report
 
 
 def tried(*, success, length_s=10.0, scores=None, level=0.0):
@@ -84,32 +82,6 @@ def test_the_same_seed_gives_the_same_intervals():
     episodes = tries(rng, 9, success=True, level=0) + tries(rng, 9, success=False, level=1)
     first, second = (quality_report(episodes, threshold=1.0, horizon_s=9.0, seed=5, resamples=50) for _ in range(2))
     assert first == second
-
-
-@given(st.lists(st.floats(0, 3), min_size=20, max_size=20), st.lists(st.floats(0, 3), min_size=20, max_size=20))
-def test_fused_detectors_alarm_when_any_of_them_does(a, b):
-    one, two = tried(success=True, scores=a), tried(success=True, scores=b)
-    fused = fuse({"a": (one, 2.0), "b": (two, 1.0)})
-    any_of_them = [alarm for alarm in (one.first_alarm_s(2.0), two.first_alarm_s(1.0)) if alarm is not None]
-    assert fused.first_alarm_s(1.0) == min(any_of_them, default=None)
-
-
-def test_a_detector_with_an_infinite_threshold_takes_no_part():
-    view = tried(success=True, level=5.0)
-    assert fuse({"a": (view, None)}).first_alarm_s(1.0) is None
-    assert fuse({"a": (view, None), "b": (view, 1.0)}).peak(10.0) == 5.0
-
-
-def test_without_a_single_threshold_there_is_no_verdict():
-    episodes = [fuse({"a": (tried(success=success), None)}) for success in (True, False)]
-    report = quality_report(episodes, threshold=1.0, horizon_s=8.0, seed=0, resamples=50)
-    assert report.auroc.value is report.auroc_running.value is None
-    assert report.caught.value == 0.0
-
-
-def test_a_threshold_of_zero_still_means_above_it():
-    assert fuse({"a": (tried(success=True, level=0.0), 0.0)}).first_alarm_s(1.0) is None
-    assert fuse({"a": (tried(success=True, level=0.1), 0.0)}).first_alarm_s(1.0) == 0.0
 
 
 def test_shifted_successes_and_modes_are_told_apart() -> None:

@@ -12,7 +12,7 @@ counted apart. A takeover is a label too: the policy had failed by then, so what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -21,7 +21,7 @@ from saqiya.domain.contracts import Vector
 from saqiya.domain.streams import JsonValue
 from saqiya.errors import UsageError
 
-__all__ = ["Estimate", "ModeReport", "QualityReport", "ScoredEpisode", "fuse", "quality_report"]
+__all__ = ["Estimate", "ModeReport", "QualityReport", "ScoredEpisode", "quality_report"]
 
 MOMENTS_N = 20
 
@@ -243,37 +243,6 @@ def _caught(
         if alarm is not None
     ]
     return _share([alarm is not None for alarm in alarms], draws.level), _median(leads, draws)
-
-
-def fuse(parts: Mapping[str, tuple[ScoredEpisode, float | None]]) -> ScoredEpisode:
-    """Fuse several detectors' views of one episode into one that alarms, above 1, when any of them alarms.
-
-    Each score is divided by its detector's threshold (a threshold of zero or less: infinite above it, zero below). A
-    detector whose threshold is infinite never alarms and takes no part; when none takes part the fused episode has no
-    score. The false-alarm budgets of the parts add up at most.
-
-    Args:
-        parts: by detector name, its view and its threshold.
-
-    Raises:
-        UsageError: there is no part.
-    """
-    if not parts:
-        raise UsageError("there is no detector to fuse", remedy="Score the episode with at least one detector.")
-    views = [(view, threshold) for view, threshold in parts.values() if threshold is not None]
-    first = next(iter(parts.values()))[0]
-    if not views:
-        return ScoredEpisode(first.success, first.length_s, np.zeros(0), np.zeros(0))
-    t_s = np.concatenate([view.t_s for view, _ in views])
-    ratios = np.concatenate([_ratio(view.scores, threshold) for view, threshold in views])
-    order = np.argsort(t_s, kind="stable")
-    return ScoredEpisode(first.success, first.length_s, t_s[order], ratios[order])
-
-
-def _ratio(scores: Vector, threshold: float) -> Vector:
-    if threshold > 0.0:
-        return scores / threshold
-    return np.where(scores > threshold, np.inf, 0.0)
 
 
 def _above_zero(gain: Estimate) -> bool:
