@@ -70,7 +70,8 @@ class Guard:
 
     def _open(self, t_ns: int, verdict: Verdict, pen: Pen) -> None:
         if verdict.stale:
-            pen.events.append(Event(t_ns, "monitor/stale", f"it was calibrated for {self._monitor.policy}"))
+            whose = self._monitor.policy or "an unknown policy"
+            pen.events.append(Event(t_ns, "monitor/stale", f"it was calibrated for {whose}"))
         if verdict.threshold is None:
             pen.events.append(Event(t_ns, "monitor/silent", verdict.reason))
 
