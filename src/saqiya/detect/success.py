@@ -147,7 +147,8 @@ def fit_success(
             its own group where none are given.
         duration: whether the length of a try may be told. Where failures run into a time-out it tells the outcome
             without a look at the robot, and stops doing so when the time-out changes: so it is not told by default.
-        error: share of successes, and of failures, that may be taken for the other.
+        error: share of successes, and of failures, that may be taken for the other. At .02 it takes 49 known failures
+            to rule a failure out, none of which may look like a success, or 99, of which one may.
 
     Raises:
         TooLittle: fewer than `LEAST_N` successes or failures, or no stream that all tries share.
