@@ -22,6 +22,10 @@ FEATURES_SHARE = 0.5
 DENSITY = 3
 """Neighbours that make a place dense: small, because a rare cause has few."""
 NEAREST = 3
+REACH = 0.95
+"""A failure joins a mode when it lies no farther from its members than this share of them lie from one another."""
+NEW_SHARE = 0.5
+"""A dense place of which members of earlier modes are less than this share is a new mode's."""
 ALONE = -1
 
 
@@ -55,8 +59,9 @@ def find_modes(rows: Mapping[str, Vector], known: Sequence[KnownMode] = ()) -> F
 
     Similarity: how often two failures end in the same leaf of a forest that tells them from rows whose columns were
     shuffled apart (Shi and Horvath 2006); it weighs features by how they hang together, and no scale or outlier rules
-    it. Clusters: HDBSCAN (Campello et al. 2013) on its leading coordinates. Reject: what lies farther from a mode's
-    nearest members than any of its own members does. Ids and the order of rows change nothing: ties go by content.
+    it. New modes: the clusters of HDBSCAN (Campello et al. 2013) on its leading coordinates in which members of earlier
+    modes are a minority. The rest joins the nearest mode by its nearest members, unless it lies farther from them than
+    they lie from one another: the rejected are clustered once more. Ids and the order of rows change nothing.
 
     Args:
         rows: float64 (D,) by failure, from one `features.describe`: the new ones and the members of known modes.
@@ -69,15 +74,18 @@ def find_modes(rows: Mapping[str, Vector], known: Sequence[KnownMode] = ()) -> F
     places = _coordinates(np.array([rows[one] for one in ids]))
     labels = np.array([old.get(one, ALONE) for one in ids])
     new = np.arange(len(ids)) >= len(old)
+    dense = _dense(places, one=False)
+    fresh = len(known)
+    for number in np.unique(dense[dense != ALONE]):
+        inside = dense == number
+        if (inside & ~new).sum() < NEW_SHARE * inside.sum() and (inside & new).sum() >= FEWEST:
+            labels[inside & new] = fresh
+            fresh += 1
+    _join(labels, places)
     if old:
-        labels[new] = _joined(places[new], places[~new], labels[~new])
-    rejected = np.flatnonzero(labels == ALONE)
-    fresh = _dense(places[rejected], one=bool(old))
-    labels[rejected[fresh >= 0]] = fresh[fresh >= 0] + len(known)
-    rest = np.flatnonzero(labels == ALONE)
-    if len(rest) < len(rejected):
-        grown = labels[rejected]
-        labels[rest] = _joined(places[rest], places[rejected][grown != ALONE], grown[grown != ALONE])
+        rejected = np.flatnonzero(labels == ALONE)
+        again = _dense(places[rejected], one=True)
+        labels[rejected[again != ALONE]] = again[again != ALONE] + fresh
     given = {one: index for index, one in enumerate(rows)}
     modes = []
     for label in np.unique(labels[new & (labels != ALONE)]):
@@ -162,6 +170,13 @@ def _dense(places: Vector, *, one: bool) -> NDArray[np.int64]:
     return np.asarray(found, dtype=np.int64)
 
 
+def _join(labels: NDArray[np.int64], places: Vector) -> None:
+    """Let what has no label yet join the nearest mode that it lies in the reach of."""
+    rest, members = np.flatnonzero(labels == ALONE), np.flatnonzero(labels != ALONE)
+    if rest.size and members.size:
+        labels[rest] = _joined(places[rest], places[members], labels[members])
+
+
 def _joined(places: Vector, members: Vector, modes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the nearest mode of each place by its nearest members, ALONE where it lies outside that mode's reach."""
     numbers = np.unique(modes)
@@ -172,7 +187,7 @@ def _joined(places: Vector, members: Vector, modes: NDArray[np.int64]) -> NDArra
         k = min(NEAREST, len(own))
         away[:, column] = np.sort(_distances(places, own), axis=1)[:, :k].mean(axis=1)
         among = np.sort(_distances(own, own), axis=1)[:, 1 : k + 1]
-        reach[column] = among.mean(axis=1).max() if among.size else 0.0
+        reach[column] = np.quantile(among.mean(axis=1), REACH) if among.size else 0.0
     best = away.argmin(axis=1)
     inside = away[np.arange(len(places)), best] <= reach[best]
     return np.where(inside, numbers[best], ALONE)
