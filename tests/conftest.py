@@ -61,9 +61,11 @@ def turned_once(in_memory, new_wheel):
     """A workspace after its first two turns; look at it, but work on a copy of it: see `turned`."""
     from saqiya.loop.flywheel import Flywheel
 
-    with Flywheel(new_wheel(in_memory / "turned")) as wheel:
+    path = new_wheel(in_memory / "turned")
+    with Flywheel(path) as wheel:
         wheel.turn()
         wheel.turn()
+    with Flywheel(path) as wheel:  # opened anew: a launched workflow engine is one for the whole process
         yield wheel
 
 

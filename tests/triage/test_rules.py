@@ -128,9 +128,13 @@ def test_another_object_held_is_the_wrong_object():
 
 
 def test_commands_that_nothing_follows_are_actuation():
-    verdict = named("carry", over__blocked=1.5)
+    verdict = named(phases=(), over__blocked=1.5)
     assert (verdict.label, "2.5 times" in verdict.rule) == ("actuation", True)
-    assert named("carry", over__blocked=0.5).label == "translation"
+    assert named(phases=(), over__blocked=0.5).label == "unnamed"
+
+
+def test_an_arm_that_presses_on_something_failed_for_another_reason():
+    assert named("carry", over__blocked=1.5).label == "translation"
 
 
 def test_a_force_or_a_silence_names_what_nothing_else_names():

@@ -10,7 +10,7 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
-from saqiya.domain.nouns import Alarm, Deployment, Episode, Failure
+from saqiya.domain.nouns import Alarm, Deployment, Episode, Failure, Outcome
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.triage.backlog import troubles, variety
@@ -96,6 +96,25 @@ def card(
     with opened(where, quiet=True) as wheel:
         page = wheel.failures.card(failure, out)
     emit({"card": str(page)}) if as_json else say(str(page))
+
+
+@app.command()
+def judge(
+    tries: Annotated[list[str] | None, typer.Argument(help="A subset or episodes of one task; default: all.")] = None,
+    error: Annotated[float, typer.Option(help="Share of the answers that may be wrong.", min=0.001, max=0.5)] = 0.02,
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Give outcomes to tries that nobody judged, by a model of those that somebody did; doubts go to a person."""
+    with opened(where, quiet=as_json) as wheel:
+        found = wheel.failures.judge(tries or (), error=error)
+        left = [(wheel.key_of(one.id), why) for one, why in found.left]
+    if as_json:
+        emit({"claims": found.claims, "left": left, "labelled": found.labelled})
+        return
+    failed = sum(one.value is not Outcome.SUCCESS for one in found.claims)
+    say(f"Learned from {found.labelled} tries: {len(found.claims) - failed} successes, {failed} failures claimed.")
+    rows("For a person", ("try", "why"), left)
 
 
 @failures.command()

@@ -36,6 +36,7 @@ class Viewed:
         seen: streams and events.
         outcome: by the claim that is trusted most; a try in which a person took over counts as a failure of the policy.
         start_ns, end_ns: its range.
+        person_ns: when a person first took over or stopped it, None where nobody did: the label of that moment.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Viewed:
     outcome: Outcome
     start_ns: int
     end_ns: int
+    person_ns: int | None = None
 
     @property
     def length_s(self) -> float:
@@ -110,10 +112,10 @@ def calibrate(
     good = {part: _of(views, part, Outcome.SUCCESS) for part in Part}
     bad = {part: _of(views, part, Outcome.FAILURE, Outcome.ABORTED) for part in Part}
     normal = [*training, *(one.seen for one in good[Part.FIT])]
-    failed = [one.seen for one in bad[Part.FIT]]
-    fitted, left_out = _fit(detectors, normal, failed)
+    failed, weighing = bad[Part.FIT][::2], bad[Part.FIT][1::2]  # what a detector learned from must not weigh it
+    fitted, left_out = _fit(detectors, normal, [one.seen for one in failed])
     watching = {name: one for name, (_, one) in fitted.items()}
-    asked = [*good[Part.BANDS], *good[Part.CALIBRATE], *good[Part.JUDGE], *bad[Part.FIT], *bad[Part.JUDGE]]
+    asked = [*good[Part.BANDS], *good[Part.CALIBRATE], *good[Part.JUDGE], *weighing, *bad[Part.JUDGE]]
     told = {one.key: scored(one, watching) for one in asked}
     bands, held = ([told[one.key] for one in good[part]] for part in (Part.BANDS, Part.CALIBRATE))
     fitted, left_out = _those_that_score(fitted, left_out, [*bands, *held])
@@ -121,7 +123,7 @@ def calibrate(
     if not names:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "none is named"
         raise TooLittle(f"no detector can take part ({why})", remedy="Name others under [detect] detectors.")
-    taught = [told[one.key] for one in bad[Part.FIT]]
+    taught = [told[one.key] for one in weighing]
     fusion = fit_fusion(bands, held, budget=budget, names=names, failed=taught, seed=seed)
     alone = {name: fit_fusion(bands, held, budget=budget, names=(name,)) for name in names}
     judged = [*good[Part.JUDGE], *bad[Part.JUDGE]]
@@ -183,7 +185,8 @@ def _those_that_score(
 
 def _as_judged(one: Viewed, view: Scored, chain: Fusion) -> ScoredEpisode:
     fused = chain.score(view.parts, view.phases)
-    return ScoredEpisode(one.outcome is Outcome.SUCCESS, one.length_s, fused.t_s, fused.scores)
+    taken_s = None if one.person_ns is None else (one.person_ns - one.start_ns) / 1e9
+    return ScoredEpisode(one.outcome is Outcome.SUCCESS, one.length_s, fused.t_s, fused.scores, failed_s=taken_s)
 
 
 def few(budget: float, successes: int) -> str:

@@ -101,14 +101,14 @@ def carry(
     """
     detectors: dict[str, FittedDetector] = {}
     for name in fusion.names:
-        detector, one = fitted.get(name, (None, None))
-        if detector is None or not (isinstance(one, Online) and isinstance(detector, Reloadable)):
+        given = fitted.get(name)
+        if given is None or not (isinstance(given[1], Online) and isinstance(given[0], Reloadable)):
             raise UsageError(
                 "is part of the fusion and cannot run online",
                 subject=name,
                 remedy="Fuse detectors that can be watched.",
             )
-        detectors[name] = one
+        detectors[name] = given[1]
     reads = set().union(*(_reads(one, seen) for one in detectors.values() for seen in normal))
     head = Head(
         version=VERSION,

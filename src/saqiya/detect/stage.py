@@ -14,16 +14,18 @@ from saqiya.detect.fusion import peak
 from saqiya.detect.incidents import AlarmDraft, incident
 from saqiya.detect.person import touches
 from saqiya.detect.signals import broken
+from saqiya.detect.success import VERSION as SUCCESS_VERSION
+from saqiya.detect.success import fit_success
 from saqiya.domain.contracts import Detector, Explains, Online, Seen
 from saqiya.domain.nouns import Alarm, Calibration, Episode, Failure, Noun, Outcome, OutcomeClaim, Policy
 from saqiya.domain.streams import JsonValue, Span, Stream
-from saqiya.domain.words import TRUST
-from saqiya.errors import TooLittle
+from saqiya.domain.words import TRUST, AuthorKind
+from saqiya.errors import InvalidEpisode, TooLittle
 from saqiya.models.scene import scene
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["FUSED", "Beside", "Detected", "outcomes_of", "run"]
+__all__ = ["FUSED", "Beside", "Detected", "Judged", "judge", "outcomes_of", "run"]
 
 FUSED = "any detector"
 """The name of the calibration in which all detectors are one: the only one that raises alarms."""
@@ -44,12 +46,14 @@ class Detected:
     failures: tuple[Failure, ...]
 
 
-def outcomes_of(store: Workspace, episodes: Sequence[Episode]) -> dict[str, Outcome]:
+def outcomes_of(
+    store: Workspace, episodes: Sequence[Episode], *, trusted: Sequence[AuthorKind] = TRUST
+) -> dict[str, Outcome]:
     """Return each episode's outcome by the claim that is trusted most: a person before a rule before a simulator."""
     wanted = {episode.id for episode in episodes}
     best: dict[str, OutcomeClaim] = {}
     for claim in store.catalog.all(OutcomeClaim):
-        if claim.episode not in wanted:
+        if claim.episode not in wanted or claim.author_kind not in trusted:
             continue
         held = best.get(claim.episode)
         if held is None or TRUST.index(claim.author_kind) <= TRUST.index(held.author_kind):
@@ -108,6 +112,71 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     return Detected(tuple(calibrations.values()), failures)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What the success model said of tries that nobody had judged.
+
+    Attributes:
+        claims: outcomes, by MODEL; any other author's word goes before them.
+        left: episodes that a person has to look at, each with the reason.
+        labelled: how many tries it learned from.
+    """
+
+    claims: tuple[OutcomeClaim, ...]
+    left: tuple[tuple[Episode, str], ...]
+    labelled: int
+
+
+def judge(store: Workspace, episodes: Sequence[Episode], *, error: float, now_ns: int) -> Judged:
+    """Give outcomes to tries that nobody judged, by a model of those that somebody did; what it cannot tell is left.
+
+    It learns from outcomes by persons, rules and simulators, never from its own.
+
+    Args:
+        store: the workspace.
+        episodes: tries of one task and embodiment, judged and unjudged.
+        error: share of its answers that may be wrong.
+        now_ns: time of the claims.
+
+    Raises:
+        TooLittle: too few tries of a kind are judged.
+    """
+    others = tuple(kind for kind in TRUST if kind is not AuthorKind.MODEL)
+    said, told = outcomes_of(store, episodes, trusted=others), outcomes_of(store, episodes)
+    known = [one for one in episodes if said[one.id] is not Outcome.UNKNOWN]
+    unknown = [one for one in episodes if told[one.id] is Outcome.UNKNOWN]
+    if not unknown:
+        return Judged((), (), len(known))
+    tries = [Seen.of(store.streams(one), one.events) for one in known]
+    groups = [one.start.key if one.start else one.id for one in known]
+    model = fit_success(tries, [said[one.id] is Outcome.SUCCESS for one in known], groups=groups, error=error)
+    rows: list[tuple[Noun, str]] = []
+    left = []
+    for episode in unknown:
+        try:
+            verdict = model.judge(Seen.of(store.streams(episode), episode.events))
+        except InvalidEpisode as reason:
+            left.append((episode, reason.what))
+            continue
+        if verdict.outcome is Outcome.UNKNOWN:
+            left.append((episode, verdict.why))
+            continue
+        sure = verdict.probability if verdict.outcome is Outcome.SUCCESS else 1.0 - verdict.probability
+        claim = OutcomeClaim(
+            id=store.catalog.new_id("outcome_claim"),
+            episode=episode.id,
+            value=verdict.outcome,
+            author_kind=AuthorKind.MODEL,
+            author="success-model",
+            version=SUCCESS_VERSION,
+            time_ns=now_ns,
+            confidence=sure,
+        )
+        rows.append((claim, f"{store.catalog.key_of(episode.id)}/success-model/{SUCCESS_VERSION}"))
+    stored = store.catalog.put_all(rows)
+    return Judged(tuple(one for one in stored if isinstance(one, OutcomeClaim)), tuple(left), len(known))
+
+
 def _detector(name: str) -> Detector:
     detector: Detector = plugins.load("saqiya.detectors", name)()
     return detector
@@ -117,13 +186,15 @@ def _viewed(store: Workspace, episode: Episode, outcome: Outcome, beside: Beside
     streams = store.streams(episode)
     if beside is not None:
         streams = {**streams, **beside(streams)}
-    helped = outcome is Outcome.SUCCESS and bool(touches(episode.events, streams))
+    hands = touches(episode.events, streams)
+    helped = outcome is Outcome.SUCCESS and bool(hands)
     return Viewed(
         key=store.catalog.key_of(episode.id),
         seen=Seen.of(streams, episode.events),
         outcome=Outcome.FAILURE if helped else outcome,
         start_ns=episode.start_ns,
         end_ns=episode.end_ns,
+        person_ns=hands[0].t_ns if hands else None,
     )
 
 
@@ -242,8 +313,7 @@ def _alarm(
 
 def _witnesses(episode: Episode, view: Viewed, chain: Calibrated | None) -> dict[str, float]:
     """Return what the try's own streams show, and which signal rules it broke, up to a person's hand on it."""
-    hands = touches(episode.events, view.seen.streams)
-    until_ns = hands[0].t_ns if hands else view.end_ns
+    until_ns = view.end_ns if view.person_ns is None else view.person_ns
     found = scene(view.seen.streams, episode.events, Span(view.start_ns, view.end_ns), until_ns=until_ns)
     for _, fitted in chain.fitted.values() if chain else ():
         found |= broken(fitted, view.seen.until(until_ns))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saqiya.detect import stage as detect
-from saqiya.detect.stage import Beside
+from saqiya.detect.stage import Beside, Judged
 from saqiya.domain.contracts import Restorable
 from saqiya.domain.ids import digest_of
 from saqiya.domain.nouns import (
@@ -133,6 +133,26 @@ class Failures:
     def balances(self) -> tuple[Balance, ...]:
         """Return the books of every turn: failures found against corrections integrated."""
         return balances_of(self.wheel, self.lives())
+
+    def judge(self, what: Sequence[str] = (), *, error: float = 0.02) -> Judged:
+        """Give outcomes to tries that nobody judged, by a model of those that somebody did; doubts wait for a person.
+
+        Args:
+            what: a subset, a dataset version or episodes of one task; () for every try of a policy.
+            error: share of the answers that may be wrong.
+
+        Raises:
+            TooLittle: too few tries of a kind are judged.
+            UsageError: they are of several tasks or embodiments.
+        """
+        chosen = self.wheel.data.chosen(what)[1] if what else self.catalog.all(Episode)
+        tries = [one for one in chosen if one.source in {Source.ROLLOUT, Source.UNKNOWN}]
+        kinds = sorted({f"{one.task or 'no task'} on {one.embodiment or 'no embodiment'}" for one in tries})
+        if len(kinds) > 1:
+            raise UsageError(
+                f"there are tries of {', '.join(kinds)}", remedy="Judge one task at a time: name a subset."
+            )
+        return detect.judge(self.wheel.store, tries, error=error, now_ns=self.wheel.clock())
 
     def dismiss(self, ref: str, *, author: str, reason: str) -> Dismissal:
         """Say that a failure is none, or not worth fixing; it stays in the books as dismissed.

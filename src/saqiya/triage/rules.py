@@ -111,21 +111,22 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
 
     1. The log names it itself, by an event or a flag that is a word of the vocabulary (collision, force_limit, one of
        the workspace's own); time-outs do not count, since they end every kind of failure.
-    2. Commands asked for motion and nothing moved, for twice as long as the signal rules allow: actuation.
-    3. It never got to the second phase, and its start lies outside what training covers: unseen_start.
-    4. The log says which object was held, and it is not the task's: wrong_object.
-    5. The object was lost and taken again, and the try still failed: failed_retry. Lost once: slip. Where no event says
+    2. It never got to the second phase, and its start lies outside what training covers: unseen_start.
+    3. The log says which object was held, and it is not the task's: wrong_object.
+    4. The object was lost and taken again, and the try still failed: failed_retry. Lost once: slip. Where no event says
        so, it was lost when it was no longer held and the gripper's command had not changed: letting go is no slip.
-    6. The object was never taken. The gripper closed on nothing (as far as around the object and nothing was held, or,
+    5. The object was never taken. The gripper closed on nothing (as far as around the object and nothing was held, or,
        where no stream says what is held, farther than around the object) where the log's own observation has the object
        within the usual reach: perception. Else: no_grasp.
-    7. Taken, and nothing after it: weak_grasp.
-    8. A later phase was reached, but not the goal. The object lies as near to it as it should, at another angle:
+    6. Taken, and nothing after it: weak_grasp.
+    7. A later phase was reached, but not the goal. The object lies as near to it as it should, at another angle:
        rotation. It ended well farther from the goal than it began: wrong_action. Else: translation.
-    9. A force or a silence of a stream was more than twice what the signal rules allow: collision, dropout.
-    10. No progress, or an arm at rest, for half of the time: stall; else, time ran out: timeout.
+    8. Commands asked for motion and nothing moved, a force, or a silence of a stream, of more than twice what the
+       signal rules allow: actuation, collision, dropout. They come late because each also follows from a try gone
+       wrong: an arm that presses on the table is told to move and does not.
+    9. No progress, or an arm at rest, for half of the time: stall; else, time ran out: timeout.
 
-    Rules 6 to 8 rest on phases that were not reached. Where a person ended the try before the next phase is usually
+    Rules 5 to 7 rest on phases that were not reached. Where a person ended the try before the next phase is usually
     reached, they are silent: nobody knows what would have come. The rules of `usual` are silent without successes.
 
     Args:
@@ -142,11 +143,11 @@ def label(facts: Facts, vocabulary: Vocabulary) -> Verdict:
         )
     fit = (
         _named(facts, vocabulary)
-        or _signal(facts, "blocked")
         or _unseen(facts)
         or _other_object(facts)
         or _lost(facts)
         or (None if facts.early_s else _not_taken(facts) or _not_there(facts))
+        or _signal(facts, "blocked")
         or _signal(facts, "force")
         or _signal(facts, "dropout")
         or _by_time(facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from saqiya.domain.contracts import Seen
 from saqiya.domain.nouns import (
     Correction,
     CorrectionRequest,
@@ -12,24 +13,30 @@ from saqiya.domain.nouns import (
     Episode,
     Failure,
     FailureMode,
+    ModeName,
     Noun,
     Novelty,
     Policy,
 )
 from saqiya.domain.streams import Span, Start
+from saqiya.errors import InvalidEpisode, TooLittle
 from saqiya.models.scene import Usual, scene, usual
 from saqiya.models.starts import encode, spacing
 from saqiya.stores.workspace import Workspace
+from saqiya.triage.clusters import Found, KnownMode, find_modes
 from saqiya.triage.conditions import tabulate
-from saqiya.triage.modes import group
+from saqiya.triage.features import describe
+from saqiya.triage.modes import group, unlike
 from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode, plan_requests, priority
 from saqiya.triage.rules import Facts, label
-from saqiya.triage.vocabulary import Vocabulary
+from saqiya.triage.vocabulary import WAITING, Vocabulary
 
 __all__ = ["Triaged", "conditions_of", "run"]
 
 SWITCH_STEPS = 20
 """What a takeover costs beside its steps: the operator's switch of attention, in control steps."""
+MOST_MEMBERS_N = 40
+"""Members of an earlier mode that new failures are compared with."""
 CONDITIONS = ("light", "lighting", "environment", "object", "shift", "robot", "station", "surface", "instruction")
 """Facts of a log that name a condition of the try, beside its start factors, site and operator."""
 
@@ -91,6 +98,9 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     deployed = tabulate([conditions_of(store.catalog.get(one, Episode)) for one in deployment.episodes])
     row = {failure.id: deployment.episodes.index(failure.episode) for failure in failures}
     efforts = _efforts(store, vocabulary)
+    kept = _Kept.of(store, vocabulary)
+    found = _kinds(store, failures, successes, kept)
+    verdicts |= unlike(verdicts, found, kept.labels, kept.next_number)
     for one in verdicts.values():
         efforts.setdefault(one.label, [])
     spec = store.catalog.get(deployment.policy, Policy).spec
@@ -117,6 +127,8 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
             medoid=draft.medoid,
             priority=ranked.value,
             factors=ranked.factors,
+            named_by=kept.named_by(draft.label),
+            previous=kept.newest.get(draft.label),
             vocabulary=vocabulary.version,
         )
         rows.append((mode, f"{key}/mode/{draft.label}"))
@@ -144,6 +156,60 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     ]
     requests = tuple(noun for noun in store.catalog.put_all(asked) if isinstance(noun, CorrectionRequest))
     return Triaged(modes, requests)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The modes of earlier turns.
+
+    Attributes:
+        labels: by the id of each mode that people named or that waits for a name: what it is called now.
+        members: of those modes, the newest failures.
+        newest: by label, the newest mode of that name.
+        named: labels that people gave.
+        next_number: of the next mode that waits for a name.
+    """
+
+    labels: Mapping[str, str]
+    members: Mapping[str, tuple[str, ...]]
+    newest: Mapping[str, str]
+    named: frozenset[str]
+    next_number: int
+
+    @classmethod
+    def of(cls, store: Workspace, vocabulary: Vocabulary) -> _Kept:
+        modes = store.catalog.all(FailureMode)
+        names = {one.mode: one.label for one in store.catalog.all(ModeName)}
+        called = {one.id: vocabulary.resolve(names.get(one.id, one.label)) for one in modes}
+        waiting = [int(one.label.removeprefix(WAITING)) for one in modes if one.label.startswith(WAITING)]
+        newest = {called[one.id]: one for one in modes}
+        told = {one.id: one for one in newest.values() if one.id in names or one.named_by != "rule"}
+        return cls(
+            labels={one: called[one] for one in told},
+            members={one: mode.members[-MOST_MEMBERS_N:] for one, mode in told.items()},
+            newest={label: mode.id for label, mode in newest.items()},
+            named=frozenset(names.values()),
+            next_number=max(waiting, default=0) + 1,
+        )
+
+    def named_by(self, label: str) -> str:
+        """Say who named a mode: a person, a rule, or nobody yet."""
+        return "person" if label in self.named else "" if label.startswith(WAITING) else "rule"
+
+
+def _kinds(store: Workspace, failures: Sequence[Failure], successes: Sequence[Episode], kept: _Kept) -> Found:
+    """Group failures by how they left the successes, beside earlier modes that people named or that wait for it."""
+    earlier = [store.catalog.get(one, Failure) for members in kept.members.values() for one in members]
+    seen = {one.id: _seen(store, store.catalog.get(one.episode, Episode)) for one in (*earlier, *failures)}
+    try:
+        told = describe([_seen(store, one) for one in successes], seen)
+    except (TooLittle, InvalidEpisode):
+        return Found((), tuple(one.id for one in failures))
+    return find_modes(told.rows, [KnownMode(one, members) for one, members in kept.members.items()])
+
+
+def _seen(store: Workspace, episode: Episode) -> Seen:
+    return Seen.of(store.streams(episode), episode.events)
 
 
 def conditions_of(episode: Episode) -> dict[str, str | float]:
