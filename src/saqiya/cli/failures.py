@@ -10,6 +10,8 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
+from saqiya.detect.quality import Estimate
+from saqiya.detect.stage import FUSED
 from saqiya.domain.nouns import Alarm, Deployment, Episode, Failure, Outcome
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
@@ -146,6 +148,64 @@ def name(
 
 
 @failures.command()
+def detectors(
+    deployment: Annotated[str, typer.Argument(help="A deployment by id or key; default: the newest.")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Judge the detectors by failure mode, and on successes under shifted conditions, beside the stopwatch."""
+    with opened(where, quiet=True) as wheel:
+        found = wheel.failures.quality(_deployment(wheel, deployment))
+    if as_json:
+        emit({name: report.as_json() for name, report in found.items()})
+        return
+    header = ("detector", "AUROC", "half way", "caught", "lead, s", "false alarms: nominal", "shifted", "")
+    rows(
+        "Detectors, on tries that calibration did not see",
+        header,
+        [
+            (
+                name,
+                *map(_told, (one.auroc, one.auroc_half, one.caught, one.lead_s)),
+                *map(_told, (one.false_alarms_nominal, one.false_alarms_shifted)),
+                "" if one.beats_stopwatch or one.beats_stopwatch_half else "does not beat the stopwatch",
+            )
+            for name, one in found.items()
+        ],
+    )
+    watch = found[FUSED]
+    say(f"The stopwatch: {_told(watch.stopwatch)}, half way {_told(watch.stopwatch_half)}.")
+    if watch.takeovers_n:
+        say(f"{watch.takeovers_n} failures are labelled by the moment at which a person stepped in.")
+    rows(
+        "By failure mode, all detectors together",
+        ("mode", "failures", "AUROC", "over the stopwatch", "half way", "caught", "lead, s"),
+        [
+            (mode, one.failures_n, *map(_told, (one.auroc, one.gain, one.gain_half, one.caught, one.lead_s)))
+            for mode, one in watch.modes.items()
+        ],
+    )
+
+
+def _deployment(wheel: Flywheel, ref: str) -> Deployment:
+    """Return the deployment that is named, or the newest whose failures were looked for."""
+    catalog = wheel.store.catalog
+    if ref:
+        return catalog.get(ref, Deployment)
+    failed = {one.episode for one in catalog.all(Failure)}
+    read = [one for one in catalog.all(Deployment) if failed & set(one.episodes)]
+    if not read:
+        raise GuardRefusal("no deployment was read yet", subject=str(wheel.store.root), remedy="Run saqiya detect.")
+    return read[-1]
+
+
+def _told(found: Estimate) -> str:
+    if found.value is None:
+        return "-"
+    return f"{found.value:.2f}" + ("" if found.low is None else f" ({found.low:.2f} to {found.high:.2f})")
+
+
+@failures.command()
 def slices(
     deployment: Annotated[str, typer.Argument(help="A deployment by id or key; default: the newest.")] = "",
     where: Where = Path(),
@@ -153,13 +213,7 @@ def slices(
 ) -> None:
     """Show the conditions under which tries fail more than elsewhere, at all and by mode."""
     with opened(where, quiet=True) as wheel:
-        catalog = wheel.store.catalog
-        chosen = catalog.get(deployment, Deployment) if deployment else catalog.last(Deployment)
-        if chosen is None:
-            raise GuardRefusal(
-                "nothing is deployed", subject=str(where), remedy="saqiya detect --logs, or saqiya turn."
-            )
-        every, by_mode = wheel.failures.slices(chosen)
+        every, by_mode = wheel.failures.slices(_deployment(wheel, deployment))
     if as_json:
         emit({"all": every, "modes": by_mode})
         return

@@ -37,6 +37,8 @@ class Viewed:
         outcome: by the claim that is trusted most; a try in which a person took over counts as a failure of the policy.
         start_ns, end_ns: its range.
         person_ns: when a person first took over or stopped it, None where nobody did: the label of that moment.
+        mode: of a failure that has a name.
+        shifted: whether it began outside what the policy was trained on; None where nobody knows.
     """
 
     key: str
@@ -45,6 +47,8 @@ class Viewed:
     start_ns: int
     end_ns: int
     person_ns: int | None = None
+    mode: str = ""
+    shifted: bool | None = None
 
     @property
     def length_s(self) -> float:
@@ -186,7 +190,15 @@ def _those_that_score(
 def _as_judged(one: Viewed, view: Scored, chain: Fusion) -> ScoredEpisode:
     fused = chain.score(view.parts, view.phases)
     taken_s = None if one.person_ns is None else (one.person_ns - one.start_ns) / 1e9
-    return ScoredEpisode(one.outcome is Outcome.SUCCESS, one.length_s, fused.t_s, fused.scores, failed_s=taken_s)
+    return ScoredEpisode(
+        one.outcome is Outcome.SUCCESS,
+        one.length_s,
+        fused.t_s,
+        fused.scores,
+        mode=one.mode,
+        shifted=one.shifted,
+        failed_s=taken_s,
+    )
 
 
 def few(budget: float, successes: int) -> str:

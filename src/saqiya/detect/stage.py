@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from saqiya import plugins
 from saqiya.detect.calibrate import Calibrated, Part, Viewed, calibrate, few, scored
@@ -13,6 +13,7 @@ from saqiya.detect.drift import Drift, drift
 from saqiya.detect.fusion import peak
 from saqiya.detect.incidents import AlarmDraft, incident
 from saqiya.detect.person import touches
+from saqiya.detect.quality import QualityReport
 from saqiya.detect.signals import broken
 from saqiya.detect.success import VERSION as SUCCESS_VERSION
 from saqiya.detect.success import fit_success
@@ -25,7 +26,7 @@ from saqiya.models.scene import scene
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["FUSED", "Beside", "Detected", "Judged", "judge", "outcomes_of", "run"]
+__all__ = ["FUSED", "Beside", "Detected", "Judged", "judge", "outcomes_of", "quality", "run"]
 
 FUSED = "any detector"
 """The name of the calibration in which all detectors are one: the only one that raises alarms."""
@@ -110,6 +111,44 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     calibrations = {one.detector: one for one in stored if isinstance(one, Calibration)}
     failures = _alarm(store, episodes, views, outcomes, chain, calibrations[FUSED].id, phases)
     return Detected(tuple(calibrations.values()), failures)
+
+
+def quality(  # noqa: PLR0913 - as `run`, with what is known of each try
+    store: Workspace,
+    episodes: Sequence[Episode],
+    *,
+    training: Sequence[Episode],
+    detectors: Sequence[str],
+    budget: float,
+    modes: Mapping[str, str],
+    shifted: Mapping[str, bool],
+    seed: int,
+) -> Mapping[str, QualityReport]:
+    """Judge every detector, and all together under `FUSED`, again: by failure mode, and apart on shifted successes.
+
+    Nothing is stored. The same tries, detectors and budget give the thresholds that `run` set.
+
+    Args:
+        store: the workspace.
+        episodes: as `run` read them.
+        training: the policy's own training episodes.
+        detectors: registered names.
+        budget: share of successes that may raise a false alarm.
+        modes: label of each failed episode's mode, by episode id.
+        shifted: whether an episode began outside what training covers, by episode id, where that is known.
+        seed: of the bootstrap.
+
+    Raises:
+        TooLittle: no success is left to calibrate on, or no detector can take part.
+    """
+    outcomes = outcomes_of(store, episodes)
+    views = [
+        replace(_viewed(store, one, outcomes[one.id], None), mode=modes.get(one.id, ""), shifted=shifted.get(one.id))
+        for one in episodes
+    ]
+    taught = [_viewed(store, one, Outcome.UNKNOWN, None).seen for one in training]
+    made = calibrate(views, taught, {name: _detector(name) for name in detectors}, budget=budget, seed=seed)
+    return {name or FUSED: report for name, report in made.reports.items()}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saqiya.detect import stage as detect
+from saqiya.detect.quality import QualityReport
 from saqiya.detect.stage import Beside, Judged
 from saqiya.domain.contracts import Restorable
 from saqiya.domain.ids import digest_of
@@ -34,6 +35,7 @@ from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, lives_of
 from saqiya.loop.monitor import write_monitor
 from saqiya.loop.shadow import shadow
+from saqiya.models.starts import encode, nearest_distance, spacing
 from saqiya.train.stage import load
 from saqiya.triage import stage as triage
 from saqiya.triage.backlog import Balance
@@ -221,6 +223,24 @@ class Failures:
         fused = [one for one in made if one.detector == detect.FUSED and one.monitor is not None]
         return fused[-1] if fused else None
 
+    def quality(self, deployment: Deployment) -> Mapping[str, QualityReport]:
+        """Judge the detectors on a deployment by failure mode, and on successes that began where training did not.
+
+        Raises:
+            TooLittle: no success is left to calibrate on, or no detector can take part.
+        """
+        asked, labels = self._asked(deployment), self.lives().labels
+        return detect.quality(
+            self.wheel.store,
+            asked.episodes,
+            training=asked.training,
+            detectors=asked.detect.detectors,
+            budget=asked.detect.budget,
+            modes={one.episode: labels[one.id] for one in self.catalog.all(Failure)},
+            shifted=_shifted(asked),
+            seed=asked.seed,
+        )
+
     def slices(self, deployment: Deployment) -> tuple[tuple[Slice, ...], dict[str, tuple[Slice, ...]]]:
         """Return the conditions under which tries of a deployment fail more than elsewhere: at all, and by mode."""
         failed = {one.episode: one.id for one in self.catalog.all(Failure)}
@@ -307,6 +327,18 @@ class _Asked:
     seed: int
     restorable: bool
     key: str
+
+
+def _shifted(asked: _Asked) -> dict[str, bool]:
+    """Say of each try whether it began farther from every training start than those lie from one another."""
+    taught = [one.start for one in asked.training if one.start is not None and one.start.factors]
+    tries = {one.id: one.start for one in asked.episodes if one.start is not None and one.start.factors}
+    if len(taught) < 2 or not tries:
+        return {}
+    places = encode([*taught, *tries.values()], asked.ranges)
+    apart = spacing(places[: len(taught)])
+    away = nearest_distance(places[len(taught) :], places[: len(taught)])
+    return {one: bool(distance > apart) for one, distance in zip(tries, away, strict=True)}
 
 
 def phases_of(tries: Iterable[Sequence[Event]]) -> tuple[str, ...]:
