@@ -11,6 +11,7 @@ from saqiya.domain.nouns import Source
 from saqiya.domain.streams import Event, Stream
 from saqiya.errors import TooLittle
 from saqiya.loop.rollout import run_try
+from saqiya.models.replay import instants
 from saqiya.sites.tiny import Tiny
 from saqiya.testing import make_episode
 
@@ -181,6 +182,26 @@ def test_limits_travel_as_arrays():
     struck = tried(99, [("wrench/force", slice(120, 125), 60.0)])
     assert np.array_equal(again.score(struck)[1], FITTED.score(struck)[1])
     assert again.reason(struck, 2_400_000_000) == FITTED.reason(struck, 2_400_000_000)
+
+
+def test_a_log_has_the_scores_and_the_reasons_that_its_watch_gave():
+    slipped = tried(99, [("object/held", slice(70, 150), 0.0)], events=((3.5, "contact/lost"),))
+    for seen in (tried(99), slipped, tried(99, [("joint/position", slice(50, None), 0.3)])):
+        watch = FITTED.watch()
+        stamps, scores = FITTED.score(seen)
+        happened = list(instants(seen, tuple(seen.streams)))
+        assert [watch.see(*instant) for instant in happened] == scores.tolist()
+        assert [instant[0] for instant in happened] == stamps.tolist()
+        for at in (0, 90, 120, 199):
+            watch = FITTED.watch()
+            for instant in happened[: at + 1]:
+                watch.see(*instant)
+            assert watch.reason() == FITTED.reason(seen, int(stamps[at]))
+
+
+def test_a_sensor_that_never_said_a_number_has_no_limits():
+    fitted = Signals().fit([tried(seed, [("joint/position", slice(None), np.nan)]) for seed in range(5)])
+    assert {rule.kind for rule in fitted.rules if "joint/position" in rule.streams} == {"dropout"}
 
 
 def test_limits_need_some_tries():

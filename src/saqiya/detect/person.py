@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -57,6 +58,7 @@ _PHRASES: tuple[tuple[str, Hand, bool], ...] = tuple(
 _ENDS = ("off", "end", "ended", "stop", "released", "release", "cleared", "clear", "reset", "finished", "over", "done")
 
 
+@lru_cache(maxsize=1024)
 def heard(name: str) -> tuple[Hand, bool] | None:
     """Return what the name of an event or of a 0-or-1 stream says of a person: (what, begins or ends), or None.
 

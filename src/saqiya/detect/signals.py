@@ -27,11 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saqiya.detect.gauges import ANGLE, GAUGES, QUATERNION, Moved, Rule
+from saqiya.detect.gauges import ANGLE, GAUGES, QUATERNION, Rule, Shown, Whole, latest
 from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.domain.streams import Stream
 from saqiya.errors import TooLittle
-from saqiya.models.replay import instants, reason_at, score_by
 from saqiya.models.roles import Role, numeric, roles_of
 from saqiya.models.rows import names_array, names_of
 from saqiya.models.scaling import robust_scale
@@ -76,8 +75,9 @@ class Signals:
             raise TooLittle(
                 f"limits need {LEAST_TRIES_N} normal tries, not {len(normal)}", remedy="Set more successes aside."
             )
-        rules = list(_candidates(normal))
-        most = _most(rules, normal)
+        wholes = [Whole(seen) for seen in normal]
+        rules = list(_candidates(normal, wholes))
+        most = _most(rules, wholes)
         lengths_s = [_length_s(seen) for seen in normal]
         limited = [
             one
@@ -109,11 +109,28 @@ class _Limits:
         Raises:
             InvalidEpisode: no stream has a sample.
         """
-        return score_by(_Watch(self.rules), seen, self.names)
+        whole = Whole(seen)
+        worst = np.ones(len(whole.beats))
+        for rule, (t_ns, values) in zip(self.rules, _shown(self.rules, whole), strict=True):
+            share = (values / rule.limit).max(axis=1)
+            if share.max(initial=0.0) > 1.0:
+                at = latest(t_ns, whole.beats)
+                worst = np.maximum(worst, np.where(at >= 0, share[at], 0.0))
+        over = np.flatnonzero(worst > 1.0)
+        scores = np.zeros(len(worst))
+        scores[over] = [math.log2(share) for share in worst[over].tolist()]
+        return whole.beats, scores
 
     def reason(self, seen: Seen, t_ns: int) -> str:
         """Say which rule is broken most, with its numbers."""
-        return reason_at(_Watch(self.rules), seen, self.names, t_ns)
+        most, why = 1.0, ""
+        for rule, (known_ns, values) in zip(self.rules, _shown(self.rules, Whole(seen)), strict=True):
+            for now in values[: known_ns.searchsorted(t_ns, side="right")][-1:]:
+                share = now / rule.limit
+                if share.max() > most:
+                    most, worst = float(share.max()), int(share.argmax())
+                    why = _SAYS[rule.kind](rule, float(now[worst]), worst)
+        return why
 
     def watch(self) -> Watch:
         """Begin a try."""
@@ -128,11 +145,6 @@ class _Limits:
             made[name] = np.concatenate(tables)
             made[f"{name}_n"] = np.array([len(table) for table in tables], np.int64)
         return made
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The streams that the rules read."""
-        return tuple(sorted({name for rule in self.rules for name in rule.streams if name}))
 
 
 class _Gauges:
@@ -183,6 +195,15 @@ class _Watch:
         return ""
 
 
+def _shown(rules: Sequence[Rule], whole: Whole) -> Iterator[Shown]:
+    """Yield what the gauge of each rule shows of a whole try; nothing, (0, C), where its stream never came."""
+    for rule in rules:
+        if not rule.streams[0] or whole.rows(rule.streams[0])[0].size:
+            yield GAUGES[rule.kind](rule.streams, rule.params).of(whole)
+        else:
+            yield whole.beats[:0], np.zeros((0, len(rule.limit)))
+
+
 def broken(fitted: FittedDetector, seen: Seen) -> dict[str, float]:
     """Return by how much each kind of rule was broken at most, as `over/<kind>`: 1.0 at twice its limit.
 
@@ -190,13 +211,9 @@ def broken(fitted: FittedDetector, seen: Seen) -> dict[str, float]:
     """
     if not isinstance(fitted, _Limits):
         return {}
-    gauges, worst = _Gauges(fitted.rules), np.zeros(sum(len(rule.limit) for rule in fitted.rules))
-    for t_ns, row, events in instants(seen, fitted.names):
-        np.maximum(worst, gauges.read(t_ns, row, events), out=worst)
-    shares = np.split(worst, np.cumsum([len(rule.limit) for rule in fitted.rules])[:-1])
     over: dict[str, float] = {}
-    for rule, share in zip(fitted.rules, shares, strict=True):
-        most = float((share / rule.limit).max()) - 1.0
+    for rule, (_, values) in zip(fitted.rules, _shown(fitted.rules, Whole(seen)), strict=True):
+        most = float((values / rule.limit).max(initial=0.0)) - 1.0
         if most > 0.0:
             over[f"over/{rule.kind}"] = max(most, over.get(f"over/{rule.kind}", 0.0))
     return over
@@ -243,15 +260,10 @@ def _length_s(seen: Seen) -> float:
     return (max(end for _, end in ends) - min(begin for begin, _ in ends)) / 1e9
 
 
-def _most(rules: Sequence[Rule], normal: Sequence[Seen]) -> list[Vector]:
+def _most(rules: Sequence[Rule], wholes: Sequence[Whole]) -> list[Vector]:
     """Return for each rule the most that its gauge showed in each normal try, float64 (n, C)."""
-    names = sorted({name for rule in rules for name in rule.streams})
-    peaks = np.zeros((len(normal), sum(len(rule.limit) for rule in rules)))
-    for peak, seen in zip(peaks, normal, strict=True):
-        gauges = _Gauges(rules)
-        for t_ns, row, events in instants(seen, names):
-            np.maximum(peak, gauges.read(t_ns, row, events), out=peak)
-    return np.split(peaks, np.cumsum([len(rule.limit) for rule in rules])[:-1], axis=1)
+    peaks = [[values.max(axis=0, initial=0.0) for _, values in _shown(rules, whole)] for whole in wholes]
+    return [np.array(most) for most in zip(*peaks, strict=True)]
 
 
 def _limited(rule: Rule, most: Vector, lengths_s: Sequence[float]) -> Rule | None:
@@ -271,7 +283,7 @@ def _limited(rule: Rule, most: Vector, lengths_s: Sequence[float]) -> Rule | Non
     return replace(rule, usual=usual, limit=np.maximum(floor, MARGIN[rule.kind] * usual))
 
 
-def _candidates(normal: Sequence[Seen]) -> Iterator[Rule]:
+def _candidates(normal: Sequence[Seen], wholes: Sequence[Whole]) -> Iterator[Rule]:
     """Yield the rules that fit the streams that all normal tries have; `limit` is the floor yet."""
     shared = set.intersection(*(set(seen.streams) for seen in normal))
     known = {
@@ -303,7 +315,7 @@ def _candidates(normal: Sequence[Seen]) -> Iterator[Rule]:
     ]  # fmt: skip
     commands = [name for name in known if Role.COMMANDED in roles_of(name) and numeric(known[name])]
     for name in body:
-        yield from _motion(name, commands, normal)
+        yield from _motion(name, commands, normal, wholes)
     yield _rule("lost", "", limit=[0.5], unit="times")
 
 
@@ -360,10 +372,12 @@ def _gripper(name: str, stream: Stream, rows: Vector) -> Iterator[Rule]:
         yield _rule("closing", name, params=[stroke, *columns], limit=[CLOSING_FLOOR], unit="of its stroke")
 
 
-def _motion(name: str, commands: Sequence[str], normal: Sequence[Seen]) -> Iterator[Rule]:
+def _motion(name: str, commands: Sequence[str], normal: Sequence[Seen], wholes: Sequence[Whole]) -> Iterator[Rule]:
     """Yield the rules of a stream that shows where the robot is."""
     stream = normal[0].streams[name]
     rows = np.concatenate([_rows_of(seen.streams[name]) for seen in normal])
+    if not len(rows):
+        return
     spread = robust_scale(rows, [rows.shape[1]]).spread
     period_s = float(np.median([1.0 / max(seen.streams[name].rate_hz, 1e-9) for seen in normal]))
     fields = stream.fields if len(stream.fields) == rows.shape[1] else ("",) * rows.shape[1]
@@ -382,7 +396,7 @@ def _motion(name: str, commands: Sequence[str], normal: Sequence[Seen]) -> Itera
         wishes = np.concatenate([_rows_of(seen.streams[command]) for seen in normal])
         if not len(wishes):
             continue
-        asks = _asks(name, command, normal, spread)
+        asks = _asks(name, command, wholes, spread)
         about = robust_scale(wishes, [wishes.shape[1]]).spread
         params = np.concatenate([[float(len(spread))], spread, about, asks])
         yield _rule("blocked", name, command, params=params, limit=[BLOCKED_FLOOR_S], unit="s")
@@ -397,22 +411,17 @@ def _turns(name: str, stream: Stream, fields: Sequence[str]) -> list[float]:
     return kinds
 
 
-def _asks(name: str, command: str, normal: Sequence[Seen], spread: Vector) -> Vector:
+def _asks(name: str, command: str, wholes: Sequence[Whole], spread: Vector) -> Vector:
     """Return how large each column of a command must be to ask for motion: above what it is while the robot rests."""
-    rests: list[Vector] = []
-    wide = 0
-    for seen in normal:
-        moved, wish = Moved(spread), None
-        for t_ns, row, _ in instants(replace(seen, events=()), (name, command)):
-            known = _finite(row, (name, command))
-            wish = known.get(command, wish)
-            if name in known:
-                moved.add(t_ns, known[name])
-            if wish is not None:
-                wide = wish.size
-                if moved.for_s(t_ns) >= BLOCKED_FLOOR_S / 2:
-                    rests.append(np.abs(wish))
-    if not rests:
-        return np.full(wide, np.inf)
-    asks: Vector = ASKS_MARGIN * np.max(rests, axis=0)
+    rests = [np.zeros((0, wholes[0].rows(command)[1].shape[1]))]
+    for whole in wholes:
+        (t_ns, _), (wished_ns, wishes) = whole.rows(name), whole.rows(command)
+        if t_ns.size and wished_ns.size:
+            at, wished = latest(t_ns, whole.beats), latest(wished_ns, whole.beats)
+            rested = (at >= 0) & ((whole.beats - whole.moved_ns(name, spread)[at]) / 1e9 >= BLOCKED_FLOOR_S / 2)
+            rests.append(np.abs(wishes[wished[rested & (wished >= 0)]]))
+    at_rest = np.concatenate(rests)
+    if not len(at_rest):
+        return np.full(at_rest.shape[1], np.inf)
+    asks: Vector = ASKS_MARGIN * at_rest.max(axis=0)
     return asks

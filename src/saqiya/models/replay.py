@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Seen, Telling, Vector, Watch
-from saqiya.domain.streams import Event
+from saqiya.domain.streams import Event, Stream
 from saqiya.errors import InvalidEpisode
 from saqiya.models.roles import numeric
 
-__all__ = ["instants", "reason_at", "score_by", "spoken"]
+__all__ = ["beats_of", "brought", "heard_at", "instants", "reason_at", "score_by", "spoken"]
 
 _OFF = frozenset(("false", "0", "off", "no", "none", "released", "cleared", "inactive", "normal"))
 
@@ -22,10 +22,8 @@ def spoken(event: Event) -> str:
     return f"{event.name}/off" if event.detail.casefold() in _OFF else event.name
 
 
-def instants(seen: Seen, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Vector], list[str]]]:
-    """Yield every stamp of any stream, what the named streams brought then, and the events since the stamp before.
-
-    Of a picture or a scan (more than 128 numbers) only that it came is told: its row is empty.
+def beats_of(seen: Seen) -> NDArray[np.int64]:
+    """Return every stamp of any stream once, in order, int64 (t,): the instants at which something came.
 
     Raises:
         InvalidEpisode: no stream has a sample.
@@ -33,26 +31,49 @@ def instants(seen: Seen, names: Sequence[str]) -> Iterator[tuple[int, dict[str, 
     stamps = [stream.t_ns for stream in seen.streams.values() if stream.t_ns.size]
     if not stamps:
         raise InvalidEpisode("no stream has a single sample")
-    beats: list[int] = np.unique(np.concatenate(stamps)).tolist()
-    read = []
+    return np.unique(np.concatenate(stamps))
+
+
+def brought(stream: Stream) -> tuple[NDArray[np.int64], Vector]:
+    """Return a stream's stamps, each once (n,), and the last row of each, float64 (n, C).
+
+    Of a picture or a scan (more than 128 numbers) only that it came is told: its rows are empty, (n, 0).
+    """
+    t_ns = stream.t_ns
+    if not t_ns.size:
+        return t_ns, np.zeros((0, 0))
+    rows = stream.values.reshape(len(t_ns), -1)[:, : None if numeric(stream) else 0]
+    last = np.append(t_ns[1:] != t_ns[:-1], True)
+    if not last.all():
+        t_ns, rows = t_ns[last], rows[last]
+    return t_ns, rows.astype(np.float64, copy=False)
+
+
+def heard_at(seen: Seen, beats: NDArray[np.int64]) -> list[tuple[int, str]]:
+    """Return each event's name with the index of the first instant at or after it; later ones are never heard."""
+    times = np.maximum.accumulate(np.array([event.t_ns for event in seen.events], np.int64))
+    told = zip(np.searchsorted(beats, times).tolist(), seen.events, strict=True)
+    return [(at, spoken(event)) for at, event in told if at < len(beats)]
+
+
+def instants(seen: Seen, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Vector], list[str]]]:
+    """Yield every stamp of any stream, what the named streams brought then, and the events since the stamp before.
+
+    Raises:
+        InvalidEpisode: no stream has a sample.
+    """
+    beats = beats_of(seen)
+    rows: list[dict[str, Vector]] = [{} for _ in beats]
     for name in names:
-        stream = seen.streams.get(name)
-        if stream is not None and stream.t_ns.size:
-            few = numeric(stream)
-            values = stream.values.reshape(len(stream.t_ns), -1)[:, : None if few else 0].astype(np.float64)
-            read.append((name, values, np.searchsorted(stream.t_ns, beats, side="right").tolist()))
-    heard = [(event.t_ns, spoken(event)) for event in seen.events]
-    at, before = 0, dict.fromkeys(names, 0)
-    for index, t_ns in enumerate(beats):
-        row: dict[str, Vector] = {}
-        for name, values, ends in read:
-            if ends[index] > before[name]:
-                before[name] = ends[index]
-                row[name] = values[ends[index] - 1]
-        first = at
-        while at < len(heard) and heard[at][0] <= t_ns:
-            at += 1
-        yield t_ns, row, [name for _, name in heard[first:at]]
+        if name in seen.streams:
+            t_ns, values = brought(seen.streams[name])
+            for at, row in zip(np.searchsorted(beats, t_ns).tolist(), values, strict=True):
+                rows[at][name] = row
+    events: dict[int, list[str]] = {}
+    for at, event in heard_at(seen, beats):
+        events.setdefault(at, []).append(event)
+    for at, t_ns in enumerate(beats.tolist()):
+        yield t_ns, rows[at], events.get(at, [])
 
 
 def score_by(watch: Watch, seen: Seen, names: Sequence[str]) -> tuple[NDArray[np.int64], Vector]:
