@@ -179,7 +179,7 @@ def detectors(
         say(f"{watch.takeovers_n} failures are labelled by the moment at which a person stepped in.")
     rows(
         "By failure mode, all detectors together",
-        ("mode", "failures", "AUROC", "over the stopwatch", "half way", "caught", "lead, s"),
+        ("mode", "failures", "AUROC", "over the stopwatch", "over it half way", "caught", "lead, s"),
         [
             (mode, one.failures_n, *map(_told, (one.auroc, one.gain, one.gain_half, one.caught, one.lead_s)))
             for mode, one in watch.modes.items()
