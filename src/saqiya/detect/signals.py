@@ -32,7 +32,7 @@ from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.domain.streams import Stream
 from saqiya.errors import TooLittle
 from saqiya.models.roles import Role, numeric, roles_of
-from saqiya.models.rows import names_array, names_of
+from saqiya.models.rows import finite, names_array, names_of
 from saqiya.models.scaling import robust_scale
 
 __all__ = ["LEAST_TRIES_N", "Signals", "broken"]
@@ -221,7 +221,7 @@ def broken(fitted: FittedDetector, seen: Seen) -> dict[str, float]:
 
 def _finite(row: Row, names: Iterable[str]) -> dict[str, Vector]:
     """Return what arrived; a row that is not finite did not."""
-    return {name: row[name].reshape(-1) for name in names if name in row and np.isfinite(row[name]).all()}
+    return {name: row[name].reshape(-1) for name in names if name in row and finite(row[name])}
 
 
 def _over(what: str, rule: Rule, value: float, at: int) -> str:
