@@ -5,7 +5,7 @@ import pytest
 
 from saqiya.detect.outlook import Outlook
 from saqiya.domain.contracts import Seen
-from saqiya.domain.streams import Stream
+from saqiya.domain.streams import Event, Stream
 from saqiya.errors import TooLittle
 from saqiya.models.replay import score_by
 
@@ -61,3 +61,21 @@ def test_it_takes_sixty_labelled_tries_of_the_policy_itself():
     shown = [tried(seed, fails=False, author=1) for seed in range(60)]
     with pytest.raises(TooLittle, match="0 good"):
         Outlook().fit(shown, BAD)
+
+
+def test_what_a_person_did_is_not_what_a_failing_policy_looks_like():
+    def saved(seed):
+        """A failing try in which a person takes over at 1 s and throws the arm to the other end of the room."""
+        one = tried(seed, fails=True)
+        hand = one.streams["observation/hand"]
+        path = hand.values.copy()
+        path[20:] += 100.0
+        return Seen({**one.streams, "observation/hand": Stream(hand.t_ns, path)}, (Event(1_000_000_000, "takeover"),))
+
+    fitted = Outlook().fit(GOOD, [saved(seed) for seed in range(100, 130)])
+    assert "takeover" not in fitted.prefixes.events
+    far = tried(200, fails=False)
+    hand = far.streams["observation/hand"]
+    assert fitted.score(tried(201, fails=True))[1][:40].max() > 0.0
+    taken = Seen({**far.streams, "observation/hand": Stream(hand.t_ns, hand.values)}, (Event(0, "takeover"),))
+    assert np.array_equal(fitted.score(taken)[1], fitted.score(far)[1])

@@ -1,8 +1,16 @@
+from dataclasses import replace
+
+import msgspec
+import numpy as np
 import pytest
 
-from saqiya.detect.stage import FUSED, outcomes_of
+from saqiya.detect.carried import Head
+from saqiya.detect.stage import FUSED, _Draft, _viewed, outcomes_of
+from saqiya.domain.contracts import Seen
 from saqiya.domain.nouns import Alarm, AuthorKind, Calibration, Deployment, Episode, Failure, Outcome, OutcomeClaim
+from saqiya.domain.streams import Event
 from saqiya.loop.flywheel import Flywheel
+from saqiya.stores import tensors
 
 
 @pytest.fixture
@@ -75,3 +83,26 @@ def test_of_two_words_of_one_kind_the_later_counts(wheel):
     claim(wheel, episode, Outcome.SUCCESS, AuthorKind.PERSON)
     claim(wheel, episode, Outcome.ABORTED, AuthorKind.PERSON)
     assert outcomes_of(wheel.store, [episode])[episode.id] is Outcome.ABORTED
+
+
+def test_what_another_monitor_said_is_not_seen(wheel):
+    episode = wheel.episode(wheel.store.catalog.all(Deployment)[0].episodes[0])
+    streams = wheel.store.streams(episode)
+    said = (
+        Event(0, "alarm/distance", "far"),
+        Event(0, "monitor/blind", "author has not come yet"),
+        Event(0, "timeout"),
+    )
+    seen = Seen.of({**streams, "monitor/score": next(iter(streams.values()))}, said)
+    assert set(seen.streams) == set(streams)
+    assert [event.name for event in seen.events] == ["timeout"]
+    assert _viewed(wheel.store, replace(episode, events=said), Outcome.SUCCESS, None).outcome is Outcome.SUCCESS
+
+
+def test_a_monitor_that_cannot_be_read_any_more_leaves_its_drift_open(wheel):
+    head = Head(version=99, detectors={}, policy="", budget=0.1, successes_n=30, streams={})
+    digest = wheel.store.objects.put(tensors.encode({"x": np.zeros(1)}, msgspec.json.encode(head).decode()))
+    before = replace(wheel.store.catalog.all(Calibration)[0], monitor=digest, budget=0.1)
+    found = _Draft(wheel.store, {}, None, "", None, 0.1, before)._drift(before)
+    assert "version 99" in found["said"]
+    assert found["rate"] is None

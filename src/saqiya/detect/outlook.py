@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.detect.conformal import success_horizon
+from saqiya.detect.person import touches
 from saqiya.detect.smoothing import Smoother, smooth
 from saqiya.domain.contracts import FittedDetector, Row, Seen, Vector, Watch
 from saqiya.errors import TooLittle
@@ -32,7 +33,7 @@ class Outlook:
     2026 on a black box): each try is looked at at `MOMENTS_N` moments up to the success horizon, no matter how long it
     went on failing: every try weighs the same. No number it is given tells how much time has
     passed, or it would learn that failures last until their time-out. Tries that a person drove throughout teach
-    nothing about the policy and are left out.
+    nothing about the policy and are left out, and so is what came after a person took over: that would be the label.
     """
 
     name = "outlook"
@@ -44,7 +45,7 @@ class Outlook:
         Raises:
             TooLittle: fewer than `LABELLED_N` tries of the policy, or than `LEAST_N` of one kind.
         """
-        good, bad = ([one for one in tries if not _driven(one)] for tries in (normal, failed))
+        good, bad = ([own for one in tries if (own := _of_policy(one)) is not None] for tries in (normal, failed))
         if len(good) + len(bad) < LABELLED_N or min(len(good), len(bad)) < LEAST_N:
             raise TooLittle(
                 f"{len(good)} good and {len(bad)} failed tries of the policy are too few to learn how failures begin",
@@ -66,10 +67,17 @@ class Outlook:
         return _Learned(Prefixes.of_arrays(prefixes), Trees.of_arrays(trees))
 
 
-def _driven(seen: Seen) -> bool:
-    """Say whether a person, or a script in a person's place, acted from beginning to end."""
+def _of_policy(seen: Seen) -> Seen | None:
+    """Return what passed before a person's first hand on it; None where that is nothing, as in a demonstration."""
     author = seen.streams.get("author")
-    return author is not None and bool(author.values.size) and bool(np.all(author.values == 1))
+    if author is not None and bool(author.values.size) and bool(np.all(author.values == 1)):
+        return None
+    hands = touches(seen.events, seen.streams)
+    if not hands:
+        return seen
+    own = seen.until(hands[0].t_ns - 1)
+    lost = any(stream.t_ns.size and not own.streams[name].t_ns.size for name, stream in seen.streams.items())
+    return None if lost else own
 
 
 def _moments(t_ns: NDArray[np.int64], horizon_s: float) -> NDArray[np.int64]:

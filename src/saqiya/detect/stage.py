@@ -9,7 +9,7 @@ from saqiya import plugins
 from saqiya.detect.calibrate import Calibrated, Part, Viewed, calibrate, few, scored
 from saqiya.detect.carried import carry, read_carried
 from saqiya.detect.conformal import alarm_spans
-from saqiya.detect.drift import Drift, drift
+from saqiya.detect.drift import drift
 from saqiya.detect.fusion import peak
 from saqiya.detect.incidents import AlarmDraft, incident
 from saqiya.detect.person import touches
@@ -21,7 +21,7 @@ from saqiya.domain.contracts import Detector, Explains, Online, Seen
 from saqiya.domain.nouns import Alarm, Calibration, Episode, Failure, Noun, Outcome, OutcomeClaim, Policy
 from saqiya.domain.streams import JsonValue, Span, Stream
 from saqiya.domain.words import TRUST, AuthorKind
-from saqiya.errors import InvalidEpisode, TooLittle
+from saqiya.errors import InvalidEpisode, MonitorUnreadable, TooLittle, UnknownPlugin
 from saqiya.models.scene import scene
 from saqiya.stores import tensors
 from saqiya.stores.workspace import Workspace
@@ -225,11 +225,12 @@ def _viewed(store: Workspace, episode: Episode, outcome: Outcome, beside: Beside
     streams = store.streams(episode)
     if beside is not None:
         streams = {**streams, **beside(streams)}
-    hands = touches(episode.events, streams)
+    seen = Seen.of(streams, episode.events)
+    hands = touches(seen.events, streams)
     helped = outcome is Outcome.SUCCESS and bool(hands)
     return Viewed(
         key=store.catalog.key_of(episode.id),
-        seen=Seen.of(streams, episode.events),
+        seen=seen,
         outcome=Outcome.FAILURE if helped else outcome,
         start_ns=episode.start_ns,
         end_ns=episode.end_ns,
@@ -258,7 +259,7 @@ class _Draft:
         fusion = None if chain is None else chain.fusion if whole else chain.alone.get(name)
         report: dict[str, JsonValue] = chain.reports["" if whole else name].as_json() if chain and fusion else {}
         if whole and self.before is not None and self.before.monitor is not None:
-            report["drift"] = {"of": self.store.catalog.key_of(self.before.id), **asdict(self._drift(self.before))}
+            report["drift"] = {"of": self.store.catalog.key_of(self.before.id), **self._drift(self.before)}
         return Calibration(
             id=self.store.catalog.new_id("calibration"),
             detector=name,
@@ -274,18 +275,25 @@ class _Draft:
             monitor=self._monitor(chain) if chain and whole else None,
         )
 
-    def _drift(self, before: Calibration) -> Drift:
-        """Hold the false alarms of a stale monitor, made for another policy, against the budget it promised."""
+    def _drift(self, before: Calibration) -> dict[str, JsonValue]:
+        """Hold the false alarms of a stale monitor, made for another policy, against the budget it promised.
+
+        A try that one of its detectors cannot read is left out: silence would count as calm. One that was fitted with
+        other versions of its detectors cannot be asked any more, and `said` says so.
+        """
         head, arrays = tensors.read_headed(self.store.catalog.object_path(str(before.monitor)))
-        stale = read_carried(head, arrays)
+        try:
+            stale = read_carried(head, arrays)
+        except (MonitorUnreadable, UnknownPlugin) as reason:
+            return {"said": f"cannot be asked: {reason.what}", **asdict(drift([], budget=before.budget))}
         alarmed = []
         for view in self.views.values():
             if view.outcome is Outcome.SUCCESS and stale.fusion.threshold is not None:
                 told = scored(view, stale.detectors)
-                alarmed.append(
-                    peak(stale.fusion.score(told.parts, told.phases), stale.fusion.horizon_s) > stale.fusion.threshold
-                )
-        return drift(alarmed, budget=before.budget)
+                if len(told.parts) == len(stale.detectors):
+                    highest = peak(stale.fusion.score(told.parts, told.phases), stale.fusion.horizon_s)
+                    alarmed.append(highest > stale.fusion.threshold)
+        return asdict(drift(alarmed, budget=before.budget))
 
     def _said(self, name: str, successes: int) -> str:
         left_out = self.why if self.chain is None else self.chain.left_out.get(name, "")
@@ -331,7 +339,7 @@ def _alarm(
         found = incident(
             outcomes[episode.id],
             span=Span(episode.start_ns, episode.end_ns),
-            events=episode.events,
+            events=view.seen.events,
             streams=view.seen.streams,
             alarms=drafts,
             phases=phases,

@@ -15,6 +15,7 @@ from saqiya.domain.nouns import Episode, PolicySpec, Source
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
 
 __all__ = [
+    "MONITORED",
     "OUTCOME_EVENTS",
     "Action",
     "DatasetWriter",
@@ -314,8 +315,8 @@ class Seen:
     """What a detector may look at: a try's streams and events, and never what it came to.
 
     Attributes:
-        streams: by name, at their own rates.
-        events: in time order, without those that only state the outcome.
+        streams: by name, at their own rates, without what a monitor wrote beside them.
+        events: in time order, without those that only state the outcome, and without a monitor's.
     """
 
     streams: Mapping[str, Stream]
@@ -323,8 +324,11 @@ class Seen:
 
     @classmethod
     def of(cls, streams: Mapping[str, Stream], events: Sequence[Event] = ()) -> Seen:
-        """Leave out the events that state the outcome."""
-        return cls(streams, tuple(event for event in events if event.name not in OUTCOME_EVENTS))
+        """Leave out the events that state the outcome, and what a monitor said: no robot shows that to its own."""
+        return cls(
+            {name: stream for name, stream in streams.items() if not name.startswith(MONITORED)},
+            tuple(one for one in events if one.name not in OUTCOME_EVENTS and not one.name.startswith(MONITORED)),
+        )
 
     def until(self, end_ns: int) -> Seen:
         """Return what was known at an instant: every row and event stamped up to and including it."""
@@ -336,6 +340,8 @@ class Seen:
 
 
 OUTCOME_EVENTS = frozenset({"success", "failure"})
+MONITORED = ("alarm/", "monitor/")
+"""How the names of a monitor's events and streams begin."""
 
 
 class FittedDetector(Protocol):

@@ -217,10 +217,14 @@ class Failures:
         return made[-1]
 
     def _before(self, deployment: Deployment) -> Calibration | None:
-        """Return the fused calibration of the policy that was deployed before this one in the same scope."""
-        scope = {one.policy for one in self.catalog.all(Deployment) if one.scope == deployment.scope}
-        made = [one for one in self.catalog.all(Calibration) if one.policy in scope - {deployment.policy}]
-        fused = [one for one in made if one.detector == detect.FUSED and one.monitor is not None]
+        """Return the fused calibration of the policy that was deployed before this one in the same scope.
+
+        The tries that set its threshold tell the scope: one policy may do several tasks.
+        """
+        alike = [one for one in self.catalog.all(Deployment) if one.scope == deployment.scope]
+        theirs = {episode for one in alike if one.policy != deployment.policy for episode in one.episodes}
+        made = [one for one in self.catalog.all(Calibration) if one.detector == detect.FUSED and one.monitor]
+        fused = [one for one in made if one.episodes and theirs.issuperset(one.episodes)]
         return fused[-1] if fused else None
 
     def quality(self, deployment: Deployment) -> Mapping[str, QualityReport]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from saqiya.domain.contracts import OUTCOME_EVENTS, Step, Vector
+from saqiya.domain.contracts import MONITORED, OUTCOME_EVENTS, Step, Vector
 from saqiya.domain.streams import Event
 from saqiya.loop.mind import Wish, uncertainty_of
 from saqiya.loop.monitor import Monitor, Verdict
@@ -16,7 +16,6 @@ from saqiya.loop.pen import Pen
 __all__ = ["SCORE", "Guard", "Shown"]
 
 SCORE = "monitor/score"
-_OWN = ("alarm/", "monitor/")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Guard:
             uncertainty=_uncertainty(shown.own) if shown else None,
             chunk=shown.own.chunk if shown and shown.own else None,
             signals={**step.signals, **_beside(shown)},
-            events=[name for name in news if name not in OUTCOME_EVENTS and not name.startswith(_OWN)],
+            events=[name for name in news if name not in OUTCOME_EVENTS and not name.startswith(MONITORED)],
         )
         if self._heard == 0:
             self._open(step.t_ns, verdict, pen)

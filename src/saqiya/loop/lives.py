@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,11 +13,13 @@ from saqiya.domain.nouns import (
     Correction,
     CorrectionRequest,
     DatasetVersion,
+    Decision,
     Deployment,
     Dismissal,
     Episode,
     Failure,
     FailureMode,
+    GateDecision,
     ModeName,
     Outcome,
     Policy,
@@ -60,8 +62,16 @@ class Lives:
 
     @property
     def fixed(self) -> frozenset[str]:
-        """The failures that are verified or closed: their starts make the regression suite."""
-        return frozenset(one for one, told in self.lives.items() if told.state in {State.VERIFIED, State.CLOSED})
+        """The failures that were ever verified: their starts make the regression suite.
+
+        One that came back stays: what a candidate broke once is what the next one must be held against. Only a
+        person's dismissal takes it out.
+        """
+        return frozenset(
+            one
+            for one, told in self.lives.items()
+            if told.state is not State.DISMISSED and any(c.state is State.VERIFIED for c in told.chapters)
+        )
 
 
 def labels_of(catalog: Catalog) -> dict[str, str]:
@@ -117,7 +127,7 @@ def _shown(
     where = {one.id: one.start for one in episodes}
     whose = {one.id: one.policy for one in episodes}
     place = {one.id: start for one in failures if (start := where.get(one.episode)) is not None}
-    near = _near(place, wheel.ranges)
+    near = _near(place, wheel.ranges, corrected)
     of_episode = {one.episode: one.id for one in failures}
     mode_ns = {member: at for at, mode in catalog.since(FailureMode, -1) for member in mode.members}
     perfect = {
@@ -145,8 +155,10 @@ def _taught(catalog: Catalog) -> dict[str, frozenset[str]]:
     return {one.id: held[one.dataset] for one in catalog.all(Policy) if one.dataset is not None}
 
 
-def _near(place: Mapping[str, Start], ranges: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """Return, for each failure, the other failures that began at its place."""
+def _near(
+    place: Mapping[str, Start], ranges: Mapping[str, tuple[float, float]], wanted: Collection[str]
+) -> dict[str, list[str]]:
+    """Return, for each wanted failure, the other failures that began at its place."""
     from scipy.spatial import cKDTree
 
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -156,17 +168,23 @@ def _near(place: Mapping[str, Start], ranges: Mapping[str, tuple[float, float]])
     for names, ids in groups.items():
         if not names:
             continue
-        tree = cKDTree(encode([place[one] for one in ids], ranges))
-        for one, others in zip(ids, tree.query_ball_point(tree.data, NEAR), strict=True):
-            found[one] = [ids[other] for other in others if ids[other] != one]
+        places = encode([place[one] for one in ids], ranges)
+        asked = [row for row, one in enumerate(ids) if one in wanted]
+        for row, others in zip(asked, cKDTree(places).query_ball_point(places[asked], NEAR), strict=True):
+            found[ids[row]] = [ids[other] for other in others if other != row]
     return found
 
 
 def _tries(
     wheel: Flywheel, episodes: list[Episode], place: Mapping[str, Start], failed_by: Mapping[str, str | None]
 ) -> Iterator[tuple[str, Fact]]:
-    """Every autonomous try from a failure's start under a later policy than the one that failed."""
+    """Every autonomous try from a failure's start under a later policy than the one that failed.
+
+    What a candidate did that the gate did not let through says nothing about the policy in charge.
+    """
     catalog = wheel.store.catalog
+    refused = {one.candidate for one in catalog.all(GateDecision) if one.decision in {Decision.HOLD, Decision.REJECT}}
+    refused -= {one.policy for one in catalog.all(Deployment)}
     wanted: dict[str, list[str]] = defaultdict(list)
     for failure, start in place.items():
         wanted[start.key].append(failure)
@@ -175,7 +193,7 @@ def _tries(
     stored = {one.id: at for at, one in catalog.since(Episode, -1)}
     trained = {one.id: number for number, one in enumerate(catalog.all(Policy))}
     for one in again:
-        if one.start is None or one.policy is None or outcomes[one.id] is Outcome.UNKNOWN:
+        if one.start is None or one.policy is None or one.policy in refused or outcomes[one.id] is Outcome.UNKNOWN:
             continue
         for failure in wanted[one.start.key]:
             if trained[one.policy] > trained.get(failed_by[failure] or "", -1):

@@ -46,15 +46,17 @@ def quarantined(catalog: Catalog) -> set[str]:
 def regression_suite(
     catalog: Catalog, champion: Policy, limit: int, *, fixed: Collection[str]
 ) -> dict[str, tuple[tuple[Start, ...], bool]]:
-    """By failure mode: at most `limit` starts, newest first, and whether all are the champion's.
+    """By failure mode: at most `limit` starts, and whether all are the champion's.
 
-    Each failure that is `fixed` (verified or closed) adds its start. Those of the champion that this turn corrected
-    are tried beside them. They may be trained on, are reported apart, and never enter the superiority test.
+    Each failure that is `fixed` (was ever verified) adds its start, the newest first; those of the champion that this
+    turn corrected take the places that are left: they must not crowd out what a candidate could break. They may be
+    trained on, are reported apart, and never enter the superiority test.
     """
     answered = {one.failure for one in catalog.all(Correction) if one.accepted}
     mode_of = {member: mode for mode in catalog.all(FailureMode) for member in mode.members}
     found: dict[str, list[tuple[Start, bool]]] = {}
-    for failure in reversed(catalog.all(Failure)):
+    newest = reversed(catalog.all(Failure))
+    for failure in sorted(newest, key=lambda one: one.id not in fixed):
         mode, start = mode_of.get(failure.id), catalog.get(failure.episode, Episode).start
         if mode is None or start is None:
             continue

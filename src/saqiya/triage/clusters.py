@@ -86,14 +86,14 @@ def find_modes(rows: Mapping[str, Vector], known: Sequence[KnownMode] = ()) -> F
         rejected = np.flatnonzero(labels == ALONE)
         again = _dense(places[rejected], one=True)
         labels[rejected[again != ALONE]] = again[again != ALONE] + fresh
-    given = {one: index for index, one in enumerate(rows)}
+    given, place = ({one: index for index, one in enumerate(names)} for names in (rows, ids))
     modes = []
     for label in np.unique(labels[new & (labels != ALONE)]):
         at = np.flatnonzero(new & (labels == label))
         members = tuple(sorted((ids[index] for index in at), key=given.__getitem__))
         named = known[label].id if label < len(known) else ""
         modes.append(Cluster(named, members, ids[at[_medoid(places[at])]]))
-    alone = tuple(one for one in rows if one not in old and labels[ids.index(one)] == ALONE)
+    alone = tuple(one for one in rows if one not in old and labels[place[one]] == ALONE)
     return Found(tuple(sorted(modes, key=lambda mode: (-len(mode.members), given[mode.medoid]))), alone)
 
 
@@ -194,7 +194,9 @@ def _joined(places: Vector, members: Vector, modes: NDArray[np.int64]) -> NDArra
 
 
 def _distances(one: Vector, other: Vector) -> Vector:
-    apart: Vector = np.linalg.norm(one[:, None] - other[None], axis=2)
+    from scipy.spatial.distance import cdist
+
+    apart: Vector = cdist(one, other)
     return apart
 
 

@@ -80,7 +80,7 @@ def group(verdicts: Mapping[str, Verdict], evidence: Mapping[str, Mapping[str, f
     drafts = []
     for label, members in by_label.items():
         rows = table[members]
-        total = np.linalg.norm(rows[:, None] - rows[None], axis=2).sum(axis=1)
+        total = [np.linalg.norm(rows - row, axis=1).sum() for row in rows]  # all pairs at once would fill the memory
         medoid = ids[members[int(np.argmin(total))]]
         drafts.append(ModeDraft(label, verdicts[medoid].parent, tuple(ids[index] for index in members), medoid))
     return tuple(sorted(drafts, key=lambda draft: (-len(draft.members), draft.label)))

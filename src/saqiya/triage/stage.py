@@ -96,7 +96,8 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         for failure in failures
     }
     deployed = tabulate([conditions_of(store.catalog.get(one, Episode)) for one in deployment.episodes])
-    row = {failure.id: deployment.episodes.index(failure.episode) for failure in failures}
+    place = {episode: number for number, episode in enumerate(deployment.episodes)}
+    row = {failure.id: place[failure.episode] for failure in failures}
     efforts = _efforts(store, vocabulary)
     kept = _Kept.of(store, vocabulary)
     found = _kinds(store, failures, successes, kept)
@@ -108,8 +109,9 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     minutes = minutes_by_mode(timed, rate_hz=spec.rate_hz if spec else 1.0, switch_steps=SWITCH_STEPS)
     rows: list[tuple[Noun, str]] = []
     for draft in group(verdicts, {failure.id: failure.evidence for failure in failures}):
+        word = vocabulary.word(draft.label)
         standing = Standing(
-            vocabulary.word(draft.label),
+            word,
             failures_n=len(draft.members),
             episodes_n=len(deployment.episodes),
             efforts=efforts.get(draft.label, ()),
@@ -121,7 +123,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         mode = FailureMode(
             id=store.catalog.new_id("failure_mode"),
             label=draft.label,
-            parent=draft.parent,
+            parent=draft.parent if draft.label.startswith(WAITING) else word.parent,
             policy=deployment.policy,
             members=draft.members,
             medoid=draft.medoid,

@@ -1,0 +1,131 @@
+"""What counts as a fixed failure, and what the tries of others say about it."""
+
+from dataclasses import replace
+
+import pytest
+
+from saqiya.domain.nouns import (
+    AuthorKind,
+    Calibration,
+    Decision,
+    Deployment,
+    Episode,
+    Failure,
+    FailureMode,
+    GateDecision,
+    Outcome,
+    OutcomeClaim,
+    Policy,
+    Source,
+)
+from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.lives import Lives, lives_of
+from saqiya.loop.memory import regression_suite
+from saqiya.triage.life import Fact, State, What, life
+
+
+@pytest.fixture
+def wheel(turned):
+    with Flywheel(turned) as opened:
+        yield opened
+
+
+BORN = Fact(0, What.TRIAGED, "failure")
+PASSED = [Fact(at, What.TRIED, f"try-{at}", policy="later", passed=True) for at in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("after", "held"),
+    [
+        ((), True),
+        ((Fact(9, What.RETURNED, "again"),), True),
+        ((Fact(9, What.DISMISSED, "no", "ann: the cell was moved"),), False),
+    ],
+)
+def test_what_was_once_verified_stays_in_the_suite_until_a_person_dismisses_it(after, held):
+    told = Lives({"one": life(BORN, [*PASSED, *after])}, {"one": "slip"}, {})
+    assert ("one" in told.fixed) is held
+
+
+def try_again(wheel, failure, decision):
+    """Let a candidate that the gate has decided about pass five tries from a failure's start."""
+    catalog = wheel.store.catalog
+    policy = catalog.put(replace(catalog.all(Policy)[-1], id=catalog.new_id("policy"), name="new"), key="new/policy")
+    catalog.put(
+        GateDecision(
+            id=catalog.new_id("gate_decision"),
+            decision=decision,
+            candidate=policy.id,
+            champion=None,
+            evaluation=None,
+            alpha_spent=0.0,
+            reasons=(),
+        ),
+        key="new/decision",
+    )
+    failed = catalog.get(failure.episode, Episode)
+    for number in range(5):
+        again = replace(
+            failed, id=catalog.new_id("episode"), policy=policy.id, source=Source.ROLLOUT, prints=(f"{number:016x}",)
+        )
+        catalog.put(again, key=f"new/try-{number}")
+        claim = OutcomeClaim(
+            id=catalog.new_id("outcome_claim"),
+            episode=again.id,
+            value=Outcome.SUCCESS,
+            author_kind=AuthorKind.SIMULATOR,
+            author="site",
+            version="1",
+            time_ns=0,
+        )
+        catalog.put(claim, key=f"new/try-{number}/log")
+
+
+@pytest.mark.parametrize(("decision", "state"), [(Decision.PROMOTE, True), (Decision.REJECT, False)])
+def test_only_a_policy_that_the_gate_let_through_verifies_a_failure(wheel, decision, state):
+    failure = wheel.store.catalog.all(Failure)[0]
+    try_again(wheel, failure, decision)
+    told = lives_of(wheel).lives[failure.id]
+    assert any(one.state is State.VERIFIED for one in told.chapters) is state
+
+
+def test_new_failures_do_not_crowd_a_fixed_one_out_of_the_suite(wheel):
+    catalog = wheel.store.catalog
+    mode = max(catalog.all(FailureMode), key=lambda one: len(one.members))
+    champion = catalog.get(mode.policy, Policy)
+    for failure in (mode.members[0], mode.members[-1]):
+        start = catalog.get(catalog.get(failure, Failure).episode, Episode).start
+        suite = regression_suite(catalog, champion, 1, fixed={failure})
+        assert suite[mode.label][0] == (start,)
+
+
+def test_drift_is_not_read_from_another_task_of_the_same_policy(wheel):
+    catalog = wheel.store.catalog
+    here = catalog.all(Deployment)[0]
+    early, late = here.episodes[:4], here.episodes[4:]
+    other = catalog.put(replace(catalog.all(Policy)[0], id=catalog.new_id("policy"), name="b"), key="b")
+    monitor = wheel.store.objects.put(b"a monitor")
+
+    def deployed(name, policy, scope, episodes):
+        made = replace(here, id=catalog.new_id("deployment"), policy=policy, scope=scope, episodes=episodes)
+        return catalog.put(made, key=f"b/{name}")
+
+    def calibrated(name, episodes):
+        made = replace(
+            catalog.all(Calibration)[-1],
+            id=catalog.new_id("calibration"),
+            detector="any detector",
+            policy=here.policy,
+            episodes=episodes,
+            monitor=monitor,
+        )
+        return catalog.put(made, key=f"b/calibration/{name}")
+
+    deployed("pick", here.policy, "pick", early[:2])
+    deployed("place", here.policy, "place", early[2:])
+    now = deployed("now", other.id, "place", late)
+    calibrated("pick", early[:1])
+    assert wheel.failures._before(now) is None
+    held = calibrated("place", early[2:3])
+    calibrated("pick again", early[1:2])
+    assert wheel.failures._before(now) == held
