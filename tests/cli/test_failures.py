@@ -28,6 +28,7 @@ def test_failures_are_listed_shown_and_dismissed(run):
     told = json.loads(run("failures", "show", one, "--json"))
     assert told["life"][-1]["state"] == "dismissed"
     assert {row["failure"] for row in json.loads(run("failures", "list", "--state", "dismissed", "--json"))} == {one}
+    run("failures", "list", "--state", "lost", code=2)
 
 
 def test_detectors_slices_and_backlog_have_a_page_each(run):

@@ -6,7 +6,7 @@ import pytest
 
 from saqiya.domain.nouns import Calibration, Deployment, Episode, Failure, FailureMode, OutcomeClaim, Source
 from saqiya.domain.streams import Event
-from saqiya.errors import AlreadyThere, GuardRefusal, TooLittle, UnknownId, UsageError
+from saqiya.errors import AlreadyThere, GuardRefusal, TooLittle, UnknownId, UsageError, WorkspaceError
 from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.failures import phases_of
 from saqiya.loop.flywheel import Flywheel
@@ -99,6 +99,7 @@ def test_a_mode_is_renamed_with_a_word_of_the_vocabulary_only(wheel):
     mode = wheel.store.catalog.all(FailureMode)[0]
     wheel.failures.name(mode.id, "wrong_action", author="ann")
     assert {wheel.failures.lives().labels[one] for one in mode.members} == {"wrong_action"}
+    assert wheel.failures.name("wrong_action", "slip", author="ann").mode == mode.id
     with pytest.raises(UsageError, match="not in the failure vocabulary"):
         wheel.failures.name(mode.id, "gremlins", author="ann")
     with pytest.raises(UsageError, match="until it has a name"):
@@ -115,6 +116,8 @@ def test_a_reset_card_says_where_it_began(wheel, fresh):
     assert all(name.replace("_", " ") in page for name in start.factors)
     with pytest.raises(AlreadyThere):
         wheel.failures.card(failure.id, fresh / "card.html")
+    with pytest.raises(WorkspaceError):
+        wheel.failures.card(failure.id, fresh / "nowhere" / "card.html")
 
 
 def test_logs_of_policies_become_a_deployment_each(data):
@@ -124,6 +127,18 @@ def test_logs_of_policies_become_a_deployment_each(data):
     assert data.failures.lives().lives == {}
     with pytest.raises(GuardRefusal, match="no policy's try"):
         data.failures.adopt()
+
+
+def test_who_stood_by_a_policy_does_not_make_its_try_a_demonstration(fresh):
+    folder = fresh / "logs"
+    folder.mkdir()
+    for seed, said in enumerate(({"source": "rollout"}, {"source": "unknown", "policy": "act"}, {"source": "unknown"})):
+        log = make_episode(seed=seed)
+        told = {**log.metadata, **said, "operator": "ann"}
+        McapFormat().write(replace(log, key=f"try-{seed}", metadata=told), folder / f"{seed}.mcap")
+    with Flywheel.init(fresh / "attended") as opened:
+        opened.ingest([folder])
+        assert sorted(len(one.episodes) for one in opened.failures.adopt()) == [1, 1]
 
 
 def test_failures_in_logs_are_found_named_and_asked_for(data):

@@ -5,7 +5,7 @@ import pytest
 
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, UsageError
-from saqiya.models.rows import common_names, side_by_side
+from saqiya.models.rows import Latest, common_names, side_by_side
 
 
 def stream(stamps, values):
@@ -36,8 +36,19 @@ def test_nothing_in_common_is_refused():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_refused(value):
-    with pytest.raises(InvalidEpisode, match="not finite"):
+def test_a_sample_that_is_not_finite_never_came(value):
+    streams = {"observation/a": stream([0, 1, 2], [1, value, 3]), "action/executed": stream([0, 1, 2], [4, 5, value])}
+    names = ("observation/a", "action/executed")
+    stamps, rows = side_by_side(streams, names)
+    assert (stamps.tolist(), rows.tolist()) == ([0, 1], [[1, 4], [1, 5]])
+    latest = Latest(names, (1, 1))
+    seen = [latest.take({name: streams[name].values[at].reshape(-1) for name in names}) for at in range(2)]
+    assert [None if row is None else row.tolist() for row in seen] == [
+        [1, 5],
+        [1, 5],
+    ]  # one array
+    assert latest.take({name: streams[name].values[2].reshape(-1) for name in names}) is None
+    with pytest.raises(InvalidEpisode, match="no instant"):
         side_by_side({"observation/a": stream([0], [value])}, ("observation/a",))
 
 

@@ -29,7 +29,7 @@ def ingest(
         Keep, typer.Option(help="The originals: copy all, copy only what holds pictures, or link in place.")
     ] = Keep.COPY,
     link: Annotated[bool, typer.Option("--link", help="The same as --keep link.")] = False,
-    rules: Annotated[Path | None, typer.Option(help="TOML with [topics], [units] and [audit].")] = None,
+    rules: Annotated[Path | None, typer.Option(help=r"TOML with \[topics], \[units] and \[audit].")] = None,
     suggest: Annotated[bool, typer.Option("--suggest", help="Draft a mapping for tables; nothing comes in.")] = False,
     where: Where = Path(),
     as_json: JsonFlag = False,

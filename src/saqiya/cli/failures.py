@@ -12,10 +12,11 @@ from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.detect.quality import Estimate
 from saqiya.detect.stage import FUSED
-from saqiya.domain.nouns import Alarm, Deployment, Episode, Failure, Outcome
+from saqiya.domain.nouns import Alarm, Calibration, Deployment, Episode, Failure, Outcome
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.triage.backlog import troubles, variety
+from saqiya.triage.life import State
 from saqiya.triage.slices import Slice
 
 failures = typer.Typer(help="Failures: list them, look at one, name a mode, dismiss, reset card.", no_args_is_help=True)
@@ -29,17 +30,19 @@ Who = Annotated[str, typer.Option("--by", help="Who says so.")]
 @failures.command("list")
 def list_(
     mode: Annotated[str, typer.Option(help="Only of this mode.")] = "",
-    state: Annotated[str, typer.Option(help="Only at this state (detected ... closed, dismissed).")] = "",
+    state: Annotated[State | None, typer.Option(help="Only at this state.")] = None,
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """List failures with their mode and where each stands, the newest first."""
     with opened(where, quiet=True) as wheel:
         told = wheel.failures.lives()
+        if mode and mode not in told.labels.values():
+            wheel.vocabulary.word(mode)
         chosen = [
             one
             for one in reversed(wheel.store.catalog.all(Failure))
-            if mode in {"", told.labels[one.id]} and state in {"", told.lives[one.id].state.value}
+            if mode in {"", told.labels[one.id]} and state in {None, told.lives[one.id].state}
         ]
         table = [
             (wheel.key_of(one.id), told.labels[one.id], told.lives[one.id].state.value, _moment(wheel, one), one.phase)
@@ -114,6 +117,9 @@ def judge(
     if as_json:
         emit({"claims": found.claims, "left": left, "labelled": found.labelled})
         return
+    if not found.claims and not left:
+        say("No try waits for an outcome.")
+        return
     failed = sum(one.value is not Outcome.SUCCESS for one in found.claims)
     say(f"Learned from {found.labelled} tries: {len(found.claims) - failed} successes, {failed} failures claimed.")
     rows("For a person", ("try", "why"), left)
@@ -135,7 +141,7 @@ def dismiss(
 
 @failures.command()
 def name(
-    mode: Annotated[str, typer.Argument(help="A failure mode by id or key.")],
+    mode: Annotated[str, typer.Argument(help="A failure mode by name, id or key.")],
     label: Annotated[str, typer.Argument(help="A word of the vocabulary; vocabulary.toml adds your own.")],
     by: Who,
     where: Where = Path(),
@@ -188,14 +194,19 @@ def detectors(
 
 
 def _deployment(wheel: Flywheel, ref: str) -> Deployment:
-    """Return the deployment that is named, or the newest whose failures were looked for."""
+    """Return the deployment that is named, or the newest that detectors were calibrated on or failures found in."""
     catalog = wheel.store.catalog
     if ref:
         return catalog.get(ref, Deployment)
-    failed = {one.episode for one in catalog.all(Failure)}
-    read = [one for one in catalog.all(Deployment) if failed & set(one.episodes)]
+    held = {one.episode for one in catalog.all(Failure)}
+    held |= {episode for one in catalog.all(Calibration) for episode in one.episodes}
+    read = [one for one in catalog.all(Deployment) if held & set(one.episodes)]
     if not read:
-        raise GuardRefusal("no deployment was read yet", subject=str(wheel.store.root), remedy="Run saqiya detect.")
+        raise GuardRefusal(
+            "no deployment has failures, or successes to calibrate on",
+            subject=str(wheel.store.root),
+            remedy="Run saqiya detect on tries of which somebody said how they ended.",
+        )
     return read[-1]
 
 

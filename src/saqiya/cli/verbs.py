@@ -175,13 +175,17 @@ def triage(
 ) -> None:
     """Name, group and rank the failures, and ask for corrections."""
     with opened(where, quiet=as_json) as wheel:
-        found = [one for _, one in _each(wheel, tries, verb=wheel.failures.triage)] if logs else [wheel.triage()]
+        found = (
+            [(wheel.key_of(whose.id), one) for whose, one in _each(wheel, tries, verb=wheel.failures.triage)]
+            if logs
+            else [("", wheel.triage())]
+        )
     if as_json:
-        emit(found if logs else found[0])
+        emit([one for _, one in found] if logs else found[0][1])
         return
-    for one in found:
+    for key, one in found:
         table = [(m.label, len(m.members), f"{m.priority:.4f}", _shown(m.factors)) for m in one.modes]
-        rows("Modes", ("mode", "failures", "priority", "from"), table)
+        rows(f"Modes {key}".strip(), ("mode", "failures", "priority", "from"), table)
         rows(
             "Requests",
             ("for", "kind", "count", "why"),

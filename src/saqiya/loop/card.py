@@ -14,6 +14,7 @@ from saqiya.domain.contracts import Renderable
 from saqiya.domain.nouns import Episode, Failure
 from saqiya.errors import AlreadyThere, Corrupt, SiteFault
 from saqiya.formats.lerobot.pictures import png_of
+from saqiya.stores.disk import replace_file
 from saqiya.views.frames import Clip, Decoder
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def write_card(card: Card, out: Path) -> Path:
         raise AlreadyThere("exists", subject=str(out), remedy="Choose another name with --out.")
     env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     pictures = {name: b64encode(png_of(picture)).decode() for name, picture in card.pictures.items()}
-    out.write_text(env.get_template("card.html").render(card=card, pictures=pictures), encoding="utf-8")
+    replace_file(out, env.get_template("card.html").render(card=card, pictures=pictures).encode())
     return out
 
 

@@ -32,7 +32,7 @@ from saqiya.domain.streams import Event
 from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
 from saqiya.loop.card import card_of, write_card
 from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
-from saqiya.loop.lives import Lives, balances_of, lives_of
+from saqiya.loop.lives import Lives, balances_of, labels_of, lives_of
 from saqiya.loop.monitor import write_monitor
 from saqiya.loop.shadow import shadow
 from saqiya.models.starts import encode, nearest_distance, spacing
@@ -175,7 +175,7 @@ class Failures:
             UsageError: nobody is named, or the word is not in the vocabulary.
             UnknownId: there is no such mode.
         """
-        mode = self.catalog.get(ref, FailureMode)
+        mode = self._mode(ref)
         _demand(author, label)
         if label.startswith(WAITING):
             raise UsageError("is what a mode is called until it has a name", subject=label, remedy="Choose a word.")
@@ -183,6 +183,12 @@ class Failures:
         before = len(self.catalog.referring(mode.id, ModeName))
         made = ModeName(id=self.catalog.new_id("mode_name"), mode=mode.id, label=word.name, author=author)
         return self.catalog.put(made, key=f"{self.catalog.key_of(mode.id)}/name/{before}")
+
+    def _mode(self, ref: str) -> FailureMode:
+        """Return the newest mode that bears this name, else the one of this id or key."""
+        called = labels_of(self.catalog)
+        found = [one for one in self.catalog.all(FailureMode) if called[one.id] == ref]
+        return found[-1] if found else self.catalog.get(ref, FailureMode)
 
     def card(self, ref: str, out: Path) -> Path:
         """Write the reset card of a failure.
@@ -209,7 +215,9 @@ class Failures:
         made = [one for one in self.catalog.all(Calibration) if one.monitor is not None]
         if not made or made[-1].monitor is None:
             raise GuardRefusal(
-                "there is no calibrated monitor", subject=str(self.wheel.store.root), remedy="Run saqiya detect first."
+                "there is no calibrated monitor",
+                subject=str(self.wheel.store.root),
+                remedy="Run saqiya detect on tries of which some succeeded.",
             )
         if out.exists():
             raise AlreadyThere("exists", subject=str(out), remedy="Choose another name.")
@@ -260,7 +268,11 @@ class Failures:
 
     def _unheld(self) -> list[Episode]:
         held = {one for deployment in self.catalog.all(Deployment) for one in deployment.episodes}
-        return [one for one in self.catalog.all(Episode) if one.id not in held and not one.operator]
+        return [
+            one
+            for one in self.catalog.all(Episode)
+            if one.id not in held and (one.source is Source.ROLLOUT or self._acted(one) or not one.operator)
+        ]  # an operator beside a policy is who stood by; alone he is who drove
 
     def _acted(self, episode: Episode) -> str:
         return self.catalog.key_of(episode.policy) if episode.policy else episode.policy_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -57,29 +58,33 @@ def widths(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[int, ..
 def side_by_side(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[NDArray[np.int64], Vector]:
     """Lay the named streams side by side on the stamps of the last one, each with its latest value at that instant.
 
+    A sample that is not finite never came: one bad reading of one try must not cost a detector all of them.
+
     Returns:
         Stamps int64 (t,) and rows float64 (t, D). Stamps before every stream has a value are left out.
 
     Raises:
-        InvalidEpisode: a stream is missing, holds a value that is not finite, or no instant has them all.
+        InvalidEpisode: a stream is missing, or no instant has them all.
     """
     missing = [name for name in names if name not in streams]
     if missing:
         raise InvalidEpisode(f"has no stream {', '.join(missing)}", remedy="Record what the training episodes have.")
-    chosen = [streams[name] for name in names]
+    chosen = [_came(streams[name]) for name in names]
     stamps = chosen[-1].t_ns
     first = max((int(stream.t_ns[0]) if stream.t_ns.size else np.iinfo(np.int64).max) for stream in chosen)
     stamps = stamps[stamps >= first]
     if not stamps.size:
         raise InvalidEpisode(f"has no instant at which all of {', '.join(names)} are known")
     columns = []
-    for name, stream in zip(names, chosen, strict=True):
+    for stream in chosen:
         latest = np.searchsorted(stream.t_ns, stamps, side="right") - 1
-        values = stream.values[latest].reshape(len(stamps), -1).astype(np.float64)
-        if not np.all(np.isfinite(values)):
-            raise InvalidEpisode(f"stream {name} holds a value that is not finite", remedy="Reject or repair the log.")
-        columns.append(values)
+        columns.append(stream.values[latest].reshape(len(stamps), -1).astype(np.float64))
     return stamps, np.concatenate(columns, axis=1)
+
+
+def _came(stream: Stream) -> Stream:
+    good = np.isfinite(stream.values).all(axis=tuple(range(1, stream.values.ndim)))
+    return stream if good.all() else replace(stream, t_ns=stream.t_ns[good], values=stream.values[good])
 
 
 def names_array(names: Sequence[str]) -> NDArray[np.uint8]:
@@ -114,15 +119,18 @@ class Latest:
         """Return the row of this instant, float64 (D,), valid until the next call; None while something is unknown.
 
         Raises:
-            InvalidEpisode: a value is not finite or has another width.
+            InvalidEpisode: a value has another width.
         """
+        came = ""
         for name in self._names:
             value = row.get(name)
             if value is None:
                 continue
             place = self._place[name]
-            if value.size != place.stop - place.start or not finite(value):
-                raise InvalidEpisode(f"stream {name} is not {place.stop - place.start} finite numbers")
-            self._unknown.discard(name)
-            self._row[place] = value.reshape(-1)
-        return self._row if not self._unknown and self._names[-1] in row else None
+            if value.size != place.stop - place.start:
+                raise InvalidEpisode(f"stream {name} is not {place.stop - place.start} numbers")
+            if finite(value):
+                self._unknown.discard(name)
+                self._row[place] = value.reshape(-1)
+                came = name
+        return self._row if not self._unknown and came == self._names[-1] else None
