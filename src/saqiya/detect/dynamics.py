@@ -68,7 +68,7 @@ class _Foretold:
         """Return stamps (t,) and smoothed surprise (t,); it is 0 while nothing has been foretold.
 
         Raises:
-            InvalidEpisode: a stream that normal tries had is missing, or holds a value that is not finite.
+            InvalidEpisode: a stream that normal tries had is missing, or never finite.
         """
         stamps, rows = side_by_side(seen.streams, self.model.names)
         surprise = _weigh(self.model.surprise(rows))

@@ -48,7 +48,7 @@ class Rowwise:
         """Return stamps (t,) and smoothed scores (t,), one for each row of the last stream.
 
         Raises:
-            InvalidEpisode: a stream that normal tries had is missing, or holds a value that is not finite.
+            InvalidEpisode: a stream that normal tries had is missing, or never finite.
         """
         stamps, rows = side_by_side(seen.streams, self.judge.names)
         return stamps, smooth(self.judge.strangeness(rows))

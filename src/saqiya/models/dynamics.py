@@ -90,7 +90,7 @@ def learn_dynamics(tries: Sequence[Mapping[str, Stream]], *, steps_n: int) -> Dy
     Raises:
         TooLittle: fewer than two tries are longer than `steps_n` rows.
         UsageError: there is no try, or they share no observation stream.
-        InvalidEpisode: a stream holds a value that is not finite.
+        InvalidEpisode: a stream is never finite.
     """
     names = common_names(tries, action=True)
     parts = [rows for rows in (side_by_side(one, names)[1] for one in tries) if len(rows) > steps_n]

@@ -54,7 +54,7 @@ class Neighbours:
         """Return stamps (t,) and the mean distance to the `k` nearest training rows (t,) (fewer if there are fewer).
 
         Raises:
-            InvalidEpisode: a stream is missing or holds a value that is not finite.
+            InvalidEpisode: a stream is missing, or never finite.
         """
         stamps, rows = side_by_side(streams, self.names)
         return stamps, self.of_rows(rows, k=k)
@@ -137,7 +137,7 @@ def neighbours_of(training: Sequence[Mapping[str, Stream]], *, action: bool, mos
 
     Raises:
         UsageError: there is no episode, or they share no observation stream.
-        InvalidEpisode: a stream holds a value that is not finite.
+        InvalidEpisode: a stream is never finite.
     """
     names = common_names(training, action=action)
     parts = [side_by_side(streams, names)[1] for streams in training]
