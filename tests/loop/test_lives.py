@@ -96,7 +96,7 @@ def test_new_failures_do_not_crowd_a_fixed_one_out_of_the_suite(wheel):
     for failure in (mode.members[0], mode.members[-1]):
         start = catalog.get(catalog.get(failure, Failure).episode, Episode).start
         suite = regression_suite(catalog, champion, 1, fixed={failure})
-        assert suite[mode.label][0] == (start,)
+        assert suite[f"{mode.label}, fixed before"][0] == (start,)
 
 
 def test_drift_is_not_read_from_another_task_of_the_same_policy(wheel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,8 +15,13 @@ from saqiya.domain.contracts import Detector, FittedDetector, Seen
 from saqiya.domain.ids import digest_of
 from saqiya.domain.nouns import Outcome
 from saqiya.errors import InvalidEpisode, TooLittle, UsageError
+from saqiya.models.rows import EXECUTED, OBSERVATION
 
 __all__ = ["Calibrated", "Part", "Viewed", "calibrate", "few", "part_of", "scored"]
+
+
+UNREAD_SHARE = 0.2
+"""A fifth of the tries may lack a stream that the others have, and are then read by fewer detectors."""
 
 
 class Part(Enum):
@@ -115,7 +121,7 @@ def calibrate(
     """
     good = {part: _of(views, part, Outcome.SUCCESS) for part in Part}
     bad = {part: _of(views, part, Outcome.FAILURE, Outcome.ABORTED) for part in Part}
-    normal = [*training, *(one.seen for one in good[Part.FIT])]
+    normal = _alike([*training, *(one.seen for one in good[Part.FIT])])
     failed, weighing = bad[Part.FIT][::2], bad[Part.FIT][1::2]  # what a detector learned from must not weigh it
     fitted, left_out = _fit(detectors, normal, [one.seen for one in failed])
     watching = {name: one for name, (_, one) in fitted.items()}
@@ -162,6 +168,13 @@ def scored(one: Viewed, fitted: Mapping[str, FittedDetector]) -> Scored:
     return Scored(parts, one.length_s, phases)
 
 
+def _alike(normal: Sequence[Seen]) -> list[Seen]:
+    """Leave out tries that lack an observation or action which most have: detectors learn from what all have."""
+    counts = Counter(name for one in normal for name in one.streams if name.startswith((OBSERVATION, EXECUTED)))
+    usual = {name for name, n in counts.items() if n >= (1.0 - UNREAD_SHARE) * len(normal)}
+    return [one for one in normal if usual <= set(one.streams)]
+
+
 def _fit(
     detectors: Mapping[str, Detector], normal: Sequence[Seen], failed: Sequence[Seen]
 ) -> tuple[dict[str, tuple[Detector, FittedDetector]], dict[str, str]]:
@@ -179,11 +192,15 @@ def _those_that_score(
     left_out: Mapping[str, str],
     every: Sequence[Scored],
 ) -> tuple[dict[str, tuple[Detector, FittedDetector]], dict[str, str]]:
-    """Leave out detectors that cannot read every calibrating success: their silence would count as calm."""
+    """Leave out detectors that cannot read many calibrating successes; one that is silent at a few alarms at none."""
     if not every:
         raise TooLittle("no success is left to calibrate on", remedy="Deploy until more tries succeed.")
     silent = {name: sum(name not in one.parts for one in every) for name in fitted}
-    more = {name: f"it cannot read {n} of {len(every)} calibrating successes" for name, n in silent.items() if n}
+    more = {
+        name: f"it cannot read {n} of {len(every)} calibrating successes"
+        for name, n in silent.items()
+        if n > UNREAD_SHARE * len(every)
+    }
     return {name: one for name, one in fitted.items() if name not in more}, {**left_out, **more}
 
 

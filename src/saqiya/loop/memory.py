@@ -46,22 +46,24 @@ def quarantined(catalog: Catalog) -> set[str]:
 def regression_suite(
     catalog: Catalog, champion: Policy, limit: int, *, fixed: Collection[str]
 ) -> dict[str, tuple[tuple[Start, ...], bool]]:
-    """By failure mode: at most `limit` starts, and whether all are the champion's.
+    """By stratum: at most `limit` starts, the newest first, and whether all are the champion's.
 
-    Each failure that is `fixed` (was ever verified) adds its start, the newest first; those of the champion that this
-    turn corrected take the places that are left: they must not crowd out what a candidate could break. They may be
-    trained on, are reported apart, and never enter the superiority test.
+    Each failure that is `fixed` (was ever verified) adds its start to the stratum "<mode>, fixed before". Those of the
+    champion that this turn corrected make the stratum "<mode>": kept apart, because what a candidate gains on these
+    must not pay for what it breaks among those. They may be trained on, are reported apart, and never enter the
+    superiority test.
     """
     answered = {one.failure for one in catalog.all(Correction) if one.accepted}
     mode_of = {member: mode for mode in catalog.all(FailureMode) for member in mode.members}
     found: dict[str, list[tuple[Start, bool]]] = {}
-    newest = reversed(catalog.all(Failure))
-    for failure in sorted(newest, key=lambda one: one.id not in fixed):
+    for failure in reversed(catalog.all(Failure)):
         mode, start = mode_of.get(failure.id), catalog.get(failure.episode, Episode).start
         if mode is None or start is None:
             continue
         own = mode.policy == champion.id
-        if failure.id in fixed or (own and failure.id in answered):
+        if failure.id in fixed:
+            found.setdefault(f"{mode.label}, fixed before", []).append((start, own))
+        elif own and failure.id in answered:
             found.setdefault(mode.label, []).append((start, own))
     return {
         label: (tuple(start for start, _ in rows[:limit]), all(own for _, own in rows[:limit]))

@@ -146,9 +146,7 @@ def verdicts_of(rows: Sequence[DetectorRow]) -> list[str]:
     for row in rows:
         groups.setdefault((row.turn, verdict_of(row)), []).append(row.name)
         if row.threshold is None:
-            said.append(
-                f"{_of_turn(row.turn)}{row.name}: it never alarms; {row.said or 'it has no threshold'}."
-            )
+            said.append(f"{_of_turn(row.turn)}{row.name}: it never alarms; {row.said or 'it has no threshold'}.")
     return [f"{_of_turn(turn)}{', '.join(names)}: {verdict}." for (turn, verdict), names in groups.items()] + said
 
 
