@@ -55,3 +55,12 @@ def test_both_kinds_of_correction_are_asked_for(turned_once):
 def test_nothing_is_triaged_before_anything_is_deployed(fresh, new_wheel):
     with Flywheel(new_wheel(fresh / "wheel")) as wheel, pytest.raises(GuardRefusal, match="nothing is deployed"):
         wheel.triage()
+
+
+def test_later_failures_of_a_mode_that_a_person_renamed_get_that_name(wheel):
+    for mode in [one for one in wheel.store.catalog.all(FailureMode) if one.named_by == "rule"]:
+        wheel.failures.name(mode.id, "wrong_action", author="ann")
+    known = {one.label for one in wheel.store.catalog.all(FailureMode)}
+    labels = {one.label for one in wheel.triage().modes}
+    assert "wrong_action" in labels
+    assert not labels & {label for label in known if not label.startswith("unknown-")}

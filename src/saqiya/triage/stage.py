@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from saqiya.domain.contracts import Seen
 from saqiya.domain.nouns import (
@@ -28,7 +28,7 @@ from saqiya.triage.conditions import tabulate
 from saqiya.triage.features import describe
 from saqiya.triage.modes import group, unlike
 from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode, plan_requests, priority
-from saqiya.triage.rules import Facts, label
+from saqiya.triage.rules import Facts, Verdict, label
 from saqiya.triage.vocabulary import WAITING, Vocabulary
 
 __all__ = ["Triaged", "conditions_of", "run"]
@@ -102,6 +102,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     kept = _Kept.of(store, vocabulary)
     found = _kinds(store, failures, successes, kept)
     verdicts |= unlike(verdicts, found, kept.labels, kept.next_number)
+    verdicts = {one: _renamed(said, kept, vocabulary) for one, said in verdicts.items()}
     for one in verdicts.values():
         efforts.setdefault(one.label, [])
     spec = store.catalog.get(deployment.policy, Policy).spec
@@ -169,6 +170,7 @@ class _Kept:
         members: of those modes, the newest failures.
         newest: by label, the newest mode of that name.
         named: labels that people gave.
+        renamed: what people call a rule's mode, by the rule's label.
         next_number: of the next mode that waits for a name.
     """
 
@@ -176,6 +178,7 @@ class _Kept:
     members: Mapping[str, tuple[str, ...]]
     newest: Mapping[str, str]
     named: frozenset[str]
+    renamed: Mapping[str, str]
     next_number: int
 
     @classmethod
@@ -191,12 +194,21 @@ class _Kept:
             members={one: mode.members[-MOST_MEMBERS_N:] for one, mode in told.items()},
             newest={label: mode.id for label, mode in newest.items()},
             named=frozenset(names.values()),
+            renamed={one.label: called[one.id] for one in modes if one.named_by == "rule" and one.id in names},
             next_number=max(waiting, default=0) + 1,
         )
 
     def named_by(self, label: str) -> str:
         """Say who named a mode: a person, a rule, or nobody yet."""
         return "person" if label in self.named else "" if label.startswith(WAITING) else "rule"
+
+
+def _renamed(said: Verdict, kept: _Kept, vocabulary: Vocabulary) -> Verdict:
+    """Give a rule's failure the name that a person gave to that rule's mode."""
+    name = kept.renamed.get(said.label)
+    if name is None:
+        return said
+    return replace(said, label=name, parent=vocabulary.word(name).parent)
 
 
 def _kinds(store: Workspace, failures: Sequence[Failure], successes: Sequence[Episode], kept: _Kept) -> Found:
