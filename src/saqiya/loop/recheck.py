@@ -57,7 +57,7 @@ def _places(wheel: Flywheel, policy: str) -> list[Start]:
 def _try(wheel: Flywheel, policy: str, places: Sequence[Start], indexes: range) -> list[Rolled]:
     rolls = [
         Roll(
-            wheel.key("recheck", start.key[:16], f"{index:02d}"),
+            wheel.key("recheck", f"{start.key[:16]}-{index:02d}"),
             Start(draws.seed(wheel.config.run.seed, f"recheck/{start.key}", wheel.number, index), start.factors),
             Source.ROLLOUT,
             policy=policy,
