@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saqiya.triage.clusters import KnownMode, find_modes, layout, stability
+from saqiya.triage.clusters import KnownMode, find_modes, stability
 
 CENTRES = {"a": (3.0, 0.0, 0.0, 1.0, 0.0), "b": (0.0, 3.0, 0.0, -1.0, 2.0), "c": (0.0, 0.0, 3.0, 1.0, -2.0)}
 
@@ -73,11 +73,3 @@ def test_nothing_new_leaves_earlier_modes_without_new_members(rows):
 
 def test_clear_kinds_are_found_again_in_every_sample(rows):
     assert stability(rows, seed=0, draws=1) > 0.5
-
-
-def test_the_map_puts_like_beside_like(rows):
-    flat = layout(rows)
-    inside = [one[0] == "a" for one in rows]
-    ours, theirs = flat[inside], flat[np.logical_not(inside)]
-    assert np.linalg.norm(ours - ours.mean(axis=0), axis=1).mean() < np.linalg.norm(ours.mean(0) - theirs.mean(0))
-    assert layout({}).shape == (0, 2)

@@ -161,9 +161,9 @@ def detectors(
 ) -> None:
     """Judge the detectors by failure mode, and on successes under shifted conditions, beside the stopwatch."""
     with opened(where, quiet=True) as wheel:
-        found = wheel.failures.quality(_deployment(wheel, deployment))
+        found, left_out = wheel.failures.quality(_deployment(wheel, deployment))
     if as_json:
-        emit({name: report.as_json() for name, report in found.items()})
+        emit({"detectors": {name: report.as_json() for name, report in found.items()}, "left_out": dict(left_out)})
         return
     header = ("detector", "AUROC", "half way", "caught", "lead, s", "false alarms: nominal", "shifted", "")
     rows(
@@ -179,6 +179,8 @@ def detectors(
             for name, one in found.items()
         ],
     )
+    for name, why in left_out.items():
+        say(f"{name} takes no part: {why}.")
     watch = found[FUSED]
     say(f"The stopwatch: {_told(watch.stopwatch)}, half way {_told(watch.stopwatch_half)}.")
     if watch.takeovers_n:

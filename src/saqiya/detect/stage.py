@@ -123,10 +123,11 @@ def quality(  # noqa: PLR0913 - as `run`, with what is known of each try
     modes: Mapping[str, str],
     shifted: Mapping[str, bool],
     seed: int,
-) -> Mapping[str, QualityReport]:
+) -> tuple[Mapping[str, QualityReport], Mapping[str, str]]:
     """Judge every detector, and all together under `FUSED`, again: by failure mode, and apart on shifted successes.
 
-    Nothing is stored. The same tries, detectors and budget give the thresholds that `run` set.
+    Returned beside the reports: the detectors that take no part, and why. Nothing is stored. The same tries, detectors
+    and budget give the thresholds that `run` set.
 
     Args:
         store: the workspace.
@@ -148,7 +149,7 @@ def quality(  # noqa: PLR0913 - as `run`, with what is known of each try
     ]
     taught = [_viewed(store, one, Outcome.UNKNOWN, None).seen for one in training]
     made = calibrate(views, taught, {name: _detector(name) for name in detectors}, budget=budget, seed=seed)
-    return {name or FUSED: report for name, report in made.reports.items()}
+    return {name or FUSED: report for name, report in made.reports.items()}, made.left_out
 
 
 @dataclass(frozen=True)

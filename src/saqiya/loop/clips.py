@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saqiya.detect.person import clip_spans, touches
 from saqiya.domain.contracts import Renderable, Site, Step, Vector
 from saqiya.domain.nouns import Episode, Failure
-from saqiya.domain.streams import Stream
+from saqiya.domain.streams import Span, Stream
 from saqiya.errors import SiteFault
 from saqiya.loop.wheel_facts import last_modes
 
@@ -133,6 +134,13 @@ class Shot:
         return executed
 
     @property
+    def spans(self) -> tuple[Span, ...]:
+        """What is shown: ten seconds before and after the moment, and every hand of a person."""
+        hands = touches(self.episode.events, self.streams)
+        moments = [self.failure.moment_ns, *(hand.t_ns for hand in hands)]
+        return clip_spans(moments, Span(self.episode.start_ns, self.episode.end_ns))
+
+    @property
     def stride(self) -> int:
         """Control steps from one frame to the next."""
         return max(1, ceil(len(self.actions) / MOST_FRAMES_N))
@@ -170,8 +178,10 @@ class Shot:
         shift_ns = 0
         for index, step in enumerate(self.replay(site)):
             shift_ns = self.episode.start_ns - step.t_ns if index == 0 else shift_ns
-            if index % self.stride == 0 or index == len(self.actions):
-                yield self._frame(site, late=step.t_ns + shift_ns >= self.failure.moment_ns)
+            at_ns = step.t_ns + shift_ns
+            shown = any(span.start_ns <= at_ns < span.end_ns for span in self.spans)
+            if shown and (index % self.stride == 0 or index == len(self.actions)):
+                yield self._frame(site, late=at_ns >= self.failure.moment_ns)
 
     @staticmethod
     def _frame(site: Renderable, *, late: bool) -> tuple[Frame, bool]:

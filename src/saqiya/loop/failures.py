@@ -235,8 +235,10 @@ class Failures:
         fused = [one for one in made if one.episodes and theirs.issuperset(one.episodes)]
         return fused[-1] if fused else None
 
-    def quality(self, deployment: Deployment) -> Mapping[str, QualityReport]:
+    def quality(self, deployment: Deployment) -> tuple[Mapping[str, QualityReport], Mapping[str, str]]:
         """Judge the detectors on a deployment by failure mode, and on successes that began where training did not.
+
+        Beside the reports: the detectors that take no part, and why.
 
         Raises:
             TooLittle: no success is left to calibrate on, or no detector can take part.

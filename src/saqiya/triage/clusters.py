@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 
-__all__ = ["Cluster", "Found", "KnownMode", "find_modes", "layout", "stability"]
+__all__ = ["Cluster", "Found", "KnownMode", "find_modes", "stability"]
 
 FEWEST = 5
 FEWEST_SHARE = 0.03
@@ -95,17 +95,6 @@ def find_modes(rows: Mapping[str, Vector], known: Sequence[KnownMode] = ()) -> F
         modes.append(Cluster(named, members, ids[at[_medoid(places[at])]]))
     alone = tuple(one for one in rows if one not in old and labels[place[one]] == ALONE)
     return Found(tuple(sorted(modes, key=lambda mode: (-len(mode.members), given[mode.medoid]))), alone)
-
-
-def layout(rows: Mapping[str, Vector]) -> Vector:
-    """Return float64 (n, 2): a map of the failures in the order given, like ones near each other."""
-    ids = sorted(rows, key=lambda one: rows[one].tolist())
-    flat = np.zeros((len(ids), 2))
-    if len(ids) > 1:
-        found = _coordinates(np.array([rows[one] for one in ids]))[:, :2]
-        flat[:, : found.shape[1]] = found
-    at = {one: index for index, one in enumerate(ids)}
-    return flat[[at[one] for one in rows]]
 
 
 def stability(rows: Mapping[str, Vector], *, seed: int, draws: int = 5) -> float:
