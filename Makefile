@@ -4,6 +4,7 @@
 #   check   everything cheap: format, lint, types, import contract, docs against the code
 #   docs    run every code block of README.md and docs/
 #   bench   every benchmark, at most an hour; one of them: make bench ONLY=gate
+#   study   the long studies: do chosen demonstrations make better policies? goes on where it stopped; ONLY=novelty
 #   peers   what benchmarks compare with, each in an environment of its own under .peers (PYTHON312=python3.12)
 #   venv    only set up
 #   clean   remove .venv and demo/
@@ -18,7 +19,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TORCH := $(shell sed -n 's/^train = \["torch==\([0-9.]*\)"\]$$/\1/p' pyproject.toml)
 
-.PHONY: demo test check docs bench peers venv clean
+.PHONY: demo test check docs bench study peers venv clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -39,6 +40,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+study: $(STAMP)
+	$(BIN)/python -m benchmarks --study $(if $(ONLY),--only $(ONLY))
 
 # LeRobot caps torch below ours and needs Python 3.12; Rerun's loader needs more than its viewer does. Both decode on the
 # CPU: LeRobot's torchcodec finds FFmpeg only where the system has it (apt-get install ffmpeg), else it falls back to PyAV.

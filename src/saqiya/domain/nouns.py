@@ -46,15 +46,28 @@ from saqiya.domain.logged import (
 )
 from saqiya.domain.streams import JsonValue, Start
 from saqiya.domain.words import AuthorKind, CorrectionKind, Decision, Lineage, Outcome, Role, Source, Suite
+from saqiya.domain.worth import (
+    Ablation,
+    CollectionPlan,
+    Duplicate,
+    FactorClaim,
+    Gain,
+    Intent,
+    Novelty,
+    PlanItem,
+    PlanSkip,
+)
 
 __all__ = [
     "NOUNS",
+    "Ablation",
     "Alarm",
     "Alias",
     "Audit",
     "AuthorKind",
     "Calibration",
     "ClockMap",
+    "CollectionPlan",
     "Correction",
     "CorrectionKind",
     "CorrectionRequest",
@@ -65,13 +78,17 @@ __all__ = [
     "Decision",
     "Deployment",
     "Dismissal",
+    "Duplicate",
     "Episode",
     "Evaluation",
     "EvaluationPlan",
     "Export",
+    "FactorClaim",
     "Failure",
     "FailureMode",
+    "Gain",
     "GateDecision",
+    "Intent",
     "Lineage",
     "MediaInfo",
     "ModeName",
@@ -80,6 +97,8 @@ __all__ = [
     "Outcome",
     "OutcomeClaim",
     "Part",
+    "PlanItem",
+    "PlanSkip",
     "Policy",
     "PolicySpec",
     "Recording",
@@ -152,23 +171,6 @@ class Failure(Noun):
     moment_ns: int
     phase: str
     evidence: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Novelty(Noun):
-    """What an episode tells a named policy that it does not know yet, in bits, beside its dumb rival: its length.
-
-    `relative_to` is the policy's id: the number means nothing without it.
-    """
-
-    kind: ClassVar[str] = "novelty"
-    episode: EpisodeId
-    relative_to: PolicyId
-    method: str
-    bits: float
-    bits_per_step: float
-    steps: int
-    coverage: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,10 +49,16 @@ TRUST = (AuthorKind.PERSON, AuthorKind.RULE, AuthorKind.SIMULATOR, AuthorKind.MO
 
 
 class CorrectionKind(StrEnum):
-    """How an operator corrects: from shortly before the failure, or the whole task from the failed start."""
+    """What an operator shows.
+
+    Takeover: from shortly before a failure on. Recovery: out of a near failure. Demonstration: the whole task.
+    Strategy: the whole task in a way that was never shown.
+    """
 
     TAKEOVER = "takeover"
+    RECOVERY = "recovery"
     DEMONSTRATION = "demonstration"
+    STRATEGY = "strategy"
 
 
 class Role(StrEnum):

@@ -46,6 +46,7 @@ from saqiya.loop.data import Data
 from saqiya.loop.failures import Failures
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.lives import lives_of
+from saqiya.loop.pump import Pump
 from saqiya.loop.recheck import recheck
 from saqiya.loop.rolling import Rolling
 from saqiya.measure import stage as measure
@@ -173,6 +174,11 @@ class Flywheel:
     def failures(self) -> Failures:
         """What can be asked and said of failures between two turns."""
         return Failures(self)
+
+    @property
+    def pump(self) -> Pump:
+        """What data is worth: novelty, duplicates, saturation, coverage, and what to collect next."""
+        return Pump(self)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
