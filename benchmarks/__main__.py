@@ -1,4 +1,4 @@
-"""Run benchmarks or studies: `python -m benchmarks [--study] [--only NAME] [--quick]`; exit code 1 if a bar was missed."""
+"""Run benchmarks or studies: `python -m benchmarks [--study] [--only NAME] [--quick]`; it exits 1 on a missed bar."""
 
 from __future__ import annotations
 
