@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,22 @@ class Kept:
     def unit(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON
         """Return what `make` gives, as JSON gives it back, from the file where it was made before."""
         if name not in self._known:
-            print(f"{self._path.stem}: {name}", file=sys.stderr, flush=True)
-            line = json.dumps({"unit": name, "made": make()})
-            with self._path.open("a") as file:
-                file.write(line + "\n")
-            self._known[name] = json.loads(line)["made"]
+            self._keep(name, make())
         return self._known[name]
+
+    def units(self, jobs: Mapping[str, tuple[Any, ...]], make: Callable[..., Any], *, workers: int = 2) -> list[Any]:
+        """Return `make(*arguments)` of every job, several at a time; what was made before is not made again."""
+        todo = {name: arguments for name, arguments in jobs.items() if name not in self._known}
+        if todo:
+            with ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn")) as pool:
+                running = {pool.submit(make, *arguments): name for name, arguments in todo.items()}
+                for done in as_completed(running):
+                    self._keep(running[done], done.result())
+        return [self._known[name] for name in jobs]
+
+    def _keep(self, name: str, made: Any) -> None:  # noqa: ANN401 - JSON
+        line = json.dumps({"unit": name, "made": made})
+        with self._path.open("a") as file:
+            file.write(line + "\n")
+        self._known[name] = json.loads(line)["made"]
+        print(f"{self._path.stem}: {name}", file=sys.stderr, flush=True)
