@@ -1,4 +1,4 @@
-"""How much human cost until a policy holds its success: demonstrations chosen by Saqiya, by a simple rule, at random."""
+"""What it costs a person until a policy holds its success: demonstrations chosen by Saqiya, by a rule, at random."""
 
 from __future__ import annotations
 

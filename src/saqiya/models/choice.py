@@ -40,7 +40,7 @@ def failure_odds(
     outcomes = np.array([one.failed for one in tried], dtype=np.float64)
     if len(tried) < FEWEST_N or outcomes.min() == outcomes.max():
         return np.full(len(pool), 0.5)
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression
 
     places = encode([*pool, *(one.start for one in tried), *covered], ranges)
     candidates, seen, known = np.split(places, [len(pool), len(pool) + len(tried)])
@@ -76,7 +76,7 @@ def choose_starts(
         ranges: full range of each start factor.
         n: how many to choose.
         failing: float64 (len(pool),), as `failure_odds` gives it; None: not known.
-        unsure: float64 (len(pool),), disagreement of the policy's members at the first observation; None for a black box.
+        unsure: float64 (len(pool),), how much the policy's members disagree at the first observation; None: a black box.
 
     Raises:
         UsageError: starts have different factors, or a score has another length than the pool.
