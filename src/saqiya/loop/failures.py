@@ -117,6 +117,7 @@ class Failures:
             deployment,
             failures,
             successes=self._successes(asked.episodes),
+            conditions=self.wheel.pump.factors.conditions(asked.episodes),
             passed=lambda label, policy: told.passed(label, policy=policy),
             novelty=novelty,
             training=[one.start for one in asked.training if one.start is not None],
@@ -260,7 +261,8 @@ class Failures:
         failed = {one.episode: one.id for one in self.catalog.all(Failure)}
         labels = self.lives().labels
         tries = [self.catalog.get(one, Episode) for one in deployment.episodes]
-        told = [(triage.conditions_of(one), failed.get(one.id)) for one in tries]
+        conditions = self.wheel.pump.factors.conditions(tries)
+        told = [(conditions[one.id], failed.get(one.id)) for one in tries]
         every = slices_of([(factors, failure is not None) for factors, failure in told])
         return every, slices_by_mode([(factors, labels[failure] if failure else "") for factors, failure in told])
 

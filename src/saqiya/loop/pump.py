@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+from saqiya.loop.factors import Factors
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -16,3 +19,8 @@ class Pump:
     def __init__(self, wheel: Flywheel) -> None:
         """Work in the workspace of `wheel`."""
         self.wheel, self.catalog = wheel, wheel.store.catalog
+
+    @cached_property
+    def factors(self) -> Factors:
+        """What is known and said of objects, places, light, people and strategies; what was never shown of them."""
+        return Factors(self.wheel)

@@ -24,22 +24,19 @@ from saqiya.models.scene import Usual, scene, usual
 from saqiya.models.starts import encode, spacing
 from saqiya.stores.workspace import Workspace
 from saqiya.triage.clusters import Found, KnownMode, find_modes
-from saqiya.triage.conditions import tabulate
+from saqiya.triage.conditions import Factors, tabulate
 from saqiya.triage.features import describe
 from saqiya.triage.modes import group, unlike
 from saqiya.triage.priority import Candidate, Effort, Standing, minutes_by_mode, plan_requests, priority
 from saqiya.triage.rules import Facts, Verdict, label
 from saqiya.triage.vocabulary import WAITING, Vocabulary
 
-__all__ = ["Triaged", "conditions_of", "run"]
+__all__ = ["Triaged", "run"]
 
 SWITCH_STEPS = 20
 """What a takeover costs beside its steps: the operator's switch of attention, in control steps."""
 MOST_MEMBERS_N = 40
 """Members of an earlier mode that new failures are compared with."""
-CONDITIONS = ("light", "lighting", "environment", "object", "shift", "robot", "station", "surface", "instruction")
-"""Facts of a log that name a condition of the try, beside its start factors, site and operator."""
-
 
 Passed = Callable[[str, str], tuple[int, int]]
 """(passed, tried) from a label's corrected starts, under the policy that is named second, or under any for ""."""
@@ -59,6 +56,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
     failures: Sequence[Failure],
     *,
     successes: Sequence[Episode],
+    conditions: Mapping[str, Factors],
     passed: Passed,
     novelty: Mapping[str, Novelty],
     training: Sequence[Start],
@@ -76,6 +74,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         deployment: where the failures were found.
         failures: what `detect` found there.
         successes: some tries of the deployment that succeeded: what is usual.
+        conditions: under which each deployed try began, by episode id.
         passed: says how many tries from a mode's corrected starts passed.
         novelty: by episode id, with the coverage of its start; it decides what counts as a generalization failure.
         training: starts that the policy was trained from; requests keep away from them.
@@ -95,7 +94,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         )
         for failure in failures
     }
-    deployed = tabulate([conditions_of(store.catalog.get(one, Episode)) for one in deployment.episodes])
+    deployed = tabulate([conditions[one] for one in deployment.episodes])
     place = {episode: number for number, episode in enumerate(deployment.episodes)}
     row = {failure.id: place[failure.episode] for failure in failures}
     efforts = _efforts(store, vocabulary)
@@ -224,16 +223,6 @@ def _kinds(store: Workspace, failures: Sequence[Failure], successes: Sequence[Ep
 
 def _seen(store: Workspace, episode: Episode) -> Seen:
     return Seen.of(store.streams(episode), episode.events)
-
-
-def conditions_of(episode: Episode) -> dict[str, str | float]:
-    """Return the conditions under which a try began: start factors, site, operator, and what its log said in words.
-
-    Nothing that was measured during or after the try is among them.
-    """
-    said = {name: value for name, value in episode.extra.items() if isinstance(value, str) and name in CONDITIONS}
-    known = {"site": episode.site, "operator": episode.operator, "policy": episode.policy_name}
-    return {**{name: value for name, value in {**known, **said}.items() if value}, **_factors(episode)}
 
 
 def _factors(episode: Episode) -> dict[str, str | float]:
