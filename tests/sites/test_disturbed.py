@@ -11,7 +11,7 @@ from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Source
 from saqiya.errors import UsageError
 from saqiya.loop.rollout import Try, run_try
-from saqiya.sites.disturbed import CAUSES, Disturbed
+from saqiya.sites.disturbed import CAUSES, ROUGH, Disturbed
 from saqiya.sites.tiny import Tiny
 
 
@@ -78,6 +78,27 @@ def test_the_log_keeps_the_command_when_the_jaws_give_way() -> None:
     )
     held = [one.log.streams["contact/held"].values[:, 0] for one in slipped]
     assert any((np.diff(values) < 0).sum() > 1 for values in held)
+
+
+def test_a_rough_site_shakes_every_action_alike_each_time_and_the_log_keeps_the_command() -> None:
+    start, command = Tiny().sample_start(2), np.array([0.3, 0.2, 0.0])
+
+    def path(seed: int) -> list[list[float]]:
+        cell = Disturbed(Tiny(), ROUGH, seed=seed)
+        cell.reset(start)
+        return [cell.step(command).observation["hand"].tolist() for _ in range(12)]
+
+    assert path(4) == path(4) != path(5)
+    executed = [tried(ROUGH, seed).log.streams["action/executed"].values for seed in range(3)]
+    wanted = [tried(ROUGH, seed).log.streams["action/operator"].values for seed in range(3)]
+    assert all(np.array_equal(a, np.clip(b, -1, 1)) for a, b in zip(executed, wanted, strict=True))
+
+
+def test_on_a_rough_site_the_expert_recovers_from_what_befalls_it() -> None:
+    cell = Disturbed(Tiny(), ROUGH, seed=4, patience=2.0)
+    rolls = [Roll(str(seed), cell.sample_start(seed), Source.DEMONSTRATION) for seed in range(20)]
+    done = [run_try(cell, roll, policy=None, operator=cell.expert(0), facts={}) for roll in rolls]
+    assert sum(one.success for one in done) >= 18
 
 
 def test_patience_moves_the_time_out() -> None:

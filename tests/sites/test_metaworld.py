@@ -10,7 +10,7 @@ from saqiya.errors import SiteFault
 
 pytest.importorskip("metaworld")
 
-from saqiya.sites.metaworld import FACTORS, PickPlace
+from saqiya.sites.metaworld import FACTORS, PickPlace, PickPlaceWall, Push
 
 pytestmark = pytest.mark.metaworld
 
@@ -36,10 +36,10 @@ def trace(site, act, step, steps):
     return np.array(rows)
 
 
-def unmodified():
+def unmodified(made=None):
     from metaworld.envs.sawyer_pick_place_v3 import SawyerPickPlaceEnvV3
 
-    env = SawyerPickPlaceEnvV3()
+    env = (made or SawyerPickPlaceEnvV3)()
     env._partially_observable, env._set_task_called = False, True
     env.__dict__.pop("sawyer_observation_space", None)
     return env
@@ -65,6 +65,58 @@ def test_a_try_equals_the_unmodified_environment_step_for_step(site, seed):
         outcomes.append((step.success, bool(info["grasp_success"])))
     assert {success for success, _ in outcomes} == {True, False}
     env.close()
+
+
+@pytest.mark.parametrize("made", [Push, PickPlaceWall])
+def test_the_other_tasks_equal_their_unmodified_environments_too(made):
+    from metaworld.envs.sawyer_pick_place_wall_v3 import SawyerPickPlaceWallEnvV3
+    from metaworld.envs.sawyer_push_v3 import SawyerPushEnvV3
+
+    site, outcomes = made(), []
+    for seed in (1, 2):
+        start = site.sample_start(seed)
+        env = unmodified({Push: SawyerPushEnvV3, PickPlaceWall: SawyerPickPlaceWallEnvV3}[made])
+        low = env._random_reset_space.low
+        given = [start.factors.get(name, low[5]) for name in FACTORS]
+        env._freeze_rand_vec, env._last_rand_vec = True, np.array([*given[:2], low[2], *given[2:]])
+        theirs, _ = env.reset()
+        step, act = site.reset(start), shaky(site, seed=seed)
+        for _ in range(120):
+            ours, kept = site.full_observation(), np.delete(np.arange(39), [*range(7, 11), *range(25, 29)])
+            np.testing.assert_array_equal(ours[kept], theirs[kept])
+            action = act(step.observation)
+            step = site.step(action)
+            theirs, _, _, _, info = env.step(action)
+            assert step.success == bool(info["success"])
+            outcomes.append(step.success)
+        env.close()
+    assert {*outcomes} == {True, False}
+
+
+@pytest.mark.parametrize("made", [Push, PickPlaceWall])
+def test_the_other_tasks_experts_pass_the_phases_and_go_on_from_a_snapshot(made):
+    site, wins = made(), 0
+    for seed in range(20):
+        expert, step, phases = site.expert(0), site.reset(site.sample_start(seed)), []
+        while not step.success and step.t_ns < site.spec.horizon_steps * 12_500_000:
+            step = site.step(expert.act(step.observation))
+            phases += [event for event in step.events if event.startswith("phase/")]
+        wins += step.success and phases == [f"phase/{name}" for name in site.spec.phases]
+    assert wins >= 19
+    saved, still = site.snapshot(), np.zeros(4)
+    expected = [site.step(still).observation["hand"] for _ in range(10)]
+    fresh = made()
+    fresh.restore(saved)
+    np.testing.assert_array_equal([fresh.step(still).observation["hand"] for _ in range(10)], expected)
+
+
+def test_a_pushed_puck_stays_on_the_table_and_its_goal_has_no_height_to_choose():
+    site = Push()
+    assert set(site.spec.factors) == {"object_x", "object_y", "goal_x", "goal_y"}
+    seen = site.reset(site.sample_start(3)).observation
+    assert seen["goal"][2] == seen["object"][2]
+    with pytest.raises(SiteFault, match="must name object_x, object_y, goal_x, goal_y"):
+        site.reset(Start(0, PickPlace().sample_start(0).factors))
 
 
 def test_the_scripts_actions_do_not_depend_on_the_quaternions_sign(site):

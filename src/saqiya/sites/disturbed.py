@@ -17,9 +17,11 @@ from saqiya.domain.contracts import Operator, Site, SiteSpec, Step, Vector
 from saqiya.domain.streams import Start
 from saqiya.errors import UsageError
 
-__all__ = ["CAUSES", "Displaceable", "Disturbed"]
+__all__ = ["CAUSES", "ROUGH", "Displaceable", "Disturbed"]
 
 CAUSES = ("shifted_start", "perception_bias", "push", "gripper_slip", "actuation_loss")
+ROUGH = "rough"
+"""No fault but a hard place to work: what everybody meets there, experts too."""
 
 BEGIN = (0.0, 0.33)
 """Share of the site's usual horizon before which, and after which, no push and no loss of actuation begins."""
@@ -27,6 +29,9 @@ SLIP_DELAY_STEPS = (1, 20)
 SLIP_STEPS = (1, 8)
 PUSH_STEPS = (2, 16)
 MOST_LOST = 0.8
+KNOCKED_SHARE = 0.5
+SHAKEN = 0.2
+"""Standard deviation of the noise on every action of a rough site, as a share of half the action's range."""
 
 
 @runtime_checkable
@@ -55,11 +60,14 @@ class _Handles:
     reach_m: float
 
 
+_SAWYER = _Handles(
+    {"object": 1.0, "reach": 1.0, "carry": -1.0}, gripper=3, opens=-1.0, held="object/grasped", reach_m=0.045
+)
 _HANDLES = {
     "tiny": _Handles({"puck": 1.0}, gripper=2, opens=-1.0, held="contact/held", reach_m=0.07),
-    "metaworld-pick-place": _Handles(
-        {"object": 1.0, "reach": 1.0, "carry": -1.0}, gripper=3, opens=-1.0, held="object/grasped", reach_m=0.045
-    ),
+    "metaworld-pick-place": _SAWYER,
+    "metaworld-pick-place-wall": _SAWYER,
+    "metaworld-push": _SAWYER,
 }
 
 
@@ -76,16 +84,18 @@ class _Plan:
     slip_after: int
     slip_steps: int
     kept: Vector
+    knocked: bool
 
 
 class Disturbed:
-    """`site` with one of `CAUSES` at work, or none: a `Site`.
+    """`site` with one of `CAUSES` at work, or `ROUGH`, or none: a `Site`.
 
     - shifted_start: a try begins outside the middle `covered` of the start factors.
     - perception_bias: the object is seen beside its place, all the try long; policy and log see the same.
     - push: at an instant the object is displaced, or for some steps the hand is dragged off its way.
     - gripper_slip: some steps after the grasp the jaws give way; the log keeps the command.
     - actuation_loss: from an instant on, commands are carried out in part only; the log keeps the command.
+    - rough: every command is carried out with noise, and half of the tries have a push; the log keeps the command.
     """
 
     def __init__(
@@ -95,7 +105,7 @@ class Disturbed:
 
         Args:
             site: where tries happen; several wrappers may share one.
-            cause: one of `CAUSES`; None disturbs nothing.
+            cause: one of `CAUSES`, or `ROUGH`; None disturbs nothing.
             seed: with the start's seed, decides what happens in a try.
             covered: middle share of every start factor that training covers.
             patience: the time-out as a multiple of the site's own.
@@ -103,8 +113,9 @@ class Disturbed:
         Raises:
             UsageError: the cause is unknown, or this site has no handles for it.
         """
-        if cause is not None and cause not in CAUSES:
-            raise UsageError(f"there is no cause {cause!r}", remedy=f"Use one of {', '.join(CAUSES)}, or None.")
+        if cause not in {None, ROUGH, *CAUSES}:
+            known_causes = ", ".join((*CAUSES, ROUGH))
+            raise UsageError(f"there is no cause {cause!r}", remedy=f"Use one of {known_causes}, or None.")
         known = site.spec.name in _HANDLES and isinstance(site, Displaceable)
         if cause not in {None, "shifted_start"} and not known:
             raise UsageError(
@@ -129,21 +140,25 @@ class Disturbed:
     def reset(self, start: Start) -> Step:
         """Begin a try; what will go wrong in it is settled now."""
         self._plan = self._drawn(start.seed)
+        self._noise = np.random.default_rng([self._seed, abs(start.seed), 2])
         self._steps = self._held_steps = 0
         return self._shown(self._site.reset(start))
 
     def step(self, action: Vector) -> Step:
         """Carry out `action`, or what is left of it."""
         plan, command = self._plan, np.array(action, dtype=np.float64)
-        now = self._steps - plan.begin
+        now, pushed = self._steps - plan.begin, self._cause == "push" or (self._cause == ROUGH and plan.knocked)
         if self._cause == "actuation_loss" and now >= 0:
             command = command * plan.kept
-        elif self._cause == "push" and plan.hand and 0 <= now < plan.steps:
-            command = np.clip(command + plan.direction, self.spec.action_low, self.spec.action_high)
-        elif self._cause == "push" and now == 0 and isinstance(self._site, Displaceable):
+        elif pushed and plan.hand and 0 <= now < plan.steps:
+            command = self._within(command + plan.direction)
+        elif pushed and not plan.hand and now == 0 and isinstance(self._site, Displaceable):
             self._site.displace(plan.push)
         elif self._cause == "gripper_slip" and 0 < self._held_steps - plan.slip_after <= plan.slip_steps:
             command[_HANDLES[self.spec.name].gripper] = _HANDLES[self.spec.name].opens
+        if self._cause == ROUGH:
+            half = (self.spec.action_high - self.spec.action_low) / 2
+            command = self._within(command + SHAKEN * half * self._noise.normal(size=command.size))
         self._steps += 1
         return self._shown(self._site.step(command))
 
@@ -155,6 +170,10 @@ class Disturbed:
         """Return the site's own scripted expert, which sees the truth."""
         operator: Operator = self._site.expert(seed)  # type: ignore[attr-defined]
         return operator
+
+    def _within(self, command: Vector) -> Vector:
+        bounded: Vector = np.clip(command, self.spec.action_low, self.spec.action_high)
+        return bounded
 
     def _eccentricity(self, start: Start) -> float:
         shares = []
@@ -187,6 +206,7 @@ class Disturbed:
             slip_after=int(rng.integers(*SLIP_DELAY_STEPS)),
             slip_steps=round(SLIP_STEPS[0] + hard * (SLIP_STEPS[1] - SLIP_STEPS[0])),
             kept=np.where(lost, 1.0 - MOST_LOST * hard, 1.0),
+            knocked=bool(rng.uniform() < KNOCKED_SHARE),
         )
 
     def _shown(self, step: Step) -> Step:
