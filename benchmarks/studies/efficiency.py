@@ -49,7 +49,7 @@ class Task:
 
 RECIPE: Mapping[str, float] = {"steps": 1000.0, "width": 256.0, "layers": 3.0}
 TASKS = {
-    "pick-place": Task("metaworld-pick-place", None, 20, 0.4, (0, 3, 6, 9, 12, 15, 18, 21, 25, 30, 36, 42, 50)),
+    "pick-place": Task("metaworld-pick-place", None, 20, 0.4, (0, 3, 6, 9, 12, 15, 18, 21, 25, 30, 36, 42)),
 }
 
 
