@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from saqiya.domain.asking import LAST_STEPS
 from saqiya.errors import UsageError
 
 __all__ = ["LAST_STEPS", "takeover_step"]
-
-LAST_STEPS = 10
-"""Nobody takes over in the last steps of a try: what is left there is the wreck, not the mistake."""
 
 
 def takeover_step(*, moment_step: int, length: int, rate_hz: float, lead_s: float) -> int:

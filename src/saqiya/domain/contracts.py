@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from saqiya.domain.asking import Ask
 from saqiya.domain.ids import Digest, PolicyId
 from saqiya.domain.nouns import Episode, PolicySpec, Source
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Start, Stream
@@ -450,6 +451,7 @@ class Roll:
     Attributes:
         shadow: a policy that is asked beside the one that acts, and moves nothing.
         monitor: a calibration's monitor that watches, and what it wants `on_alarm`: "mark", "pause" or "takeover".
+        ask: when a person is asked in, and when the policy has control again; None: nobody is.
     """
 
     key: str
@@ -461,6 +463,7 @@ class Roll:
     shadow: PolicyId | None = None
     monitor: Digest | None = None
     on_alarm: str = "mark"
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True)

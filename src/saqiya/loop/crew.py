@@ -151,7 +151,8 @@ class _Hand:
         roll = task.roll
         policy = self._load(task.policy) if task.policy else None
         operator = None
-        if policy is None or roll.takeover is not None or (task.monitor and roll.on_alarm == OnAlarm.TAKEOVER):
+        asked = roll.takeover or roll.ask or (task.monitor and roll.on_alarm == OnAlarm.TAKEOVER)
+        if policy is None or asked:
             if not isinstance(self.site, Demonstrable):
                 fault = SiteFault("brings no scripted expert", subject=self.site.spec.name, remedy="Name an operator.")
                 return Ran(roll, task.out, success=False, human_steps=0, takeovers=0, void="", seconds={}, fault=fault)

@@ -36,7 +36,7 @@ class Shown:
 
 
 class Guard:
-    """Shows one try to a monitor, step by step.
+    """Shows one try to a monitor, step by step; `score` is what it said last.
 
     Its events: `alarm/<detector>` when an alarm begins or another detector comes to lead it, `monitor/blind` when it
     begins not to see, and at the start `monitor/stale` and `monitor/silent` where it was calibrated for another policy
@@ -47,10 +47,19 @@ class Guard:
         """Begin a try in which the policy with this key acts."""
         self._monitor = monitor
         self._heard, self._leading, self._blind = 0, "", False
+        self._last_ns: int | None = None
+        self.score: float | None = None
         monitor.reset(policy=policy)
 
     def look(self, step: Step, shown: Shown | None, pen: Pen) -> str:
-        """Show one instant, None of it where nobody acts any more; write down what it says, return what it wants."""
+        """Show one instant, None of it where nobody acts any more; write down what it says, return what it wants.
+
+        An instant that lies before the last one, after a rewind, is not shown again: no clock goes back for a monitor.
+        """
+        if self._last_ns is not None and step.t_ns <= self._last_ns:
+            self._heard = len(pen.events)
+            return ""
+        self._last_ns = step.t_ns
         news = [event.name for event in pen.events[self._heard :]]
         verdict = self._monitor.see(
             step.t_ns,
@@ -61,6 +70,7 @@ class Guard:
             signals={**step.signals, **_beside(shown)},
             events=[name for name in news if name not in OUTCOME_EVENTS and not name.startswith(MONITORED)],
         )
+        self.score = verdict.score
         if self._heard == 0:
             self._open(step.t_ns, verdict, pen)
         self._note(step.t_ns, verdict, pen)

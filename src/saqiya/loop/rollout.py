@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from saqiya.domain.asking import Hands
 from saqiya.domain.contracts import (
     Observation,
     Operator,
@@ -28,7 +29,7 @@ from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import EpisodeLog, Event
 from saqiya.errors import SaqiyaError, SiteFault
 from saqiya.loop.guard import Guard, Shown
-from saqiya.loop.mind import Mind, Wish
+from saqiya.loop.mind import Mind, Wish, uncertainty_of
 from saqiya.loop.monitor import Monitor, OnAlarm
 from saqiya.loop.pen import Pen
 
@@ -36,6 +37,8 @@ __all__ = ["Control", "Try", "run_try", "steer"]
 
 OPERATOR_STEPS = 1.0
 """An operator who takes over may use this many horizons from there: recovering takes longer than doing it right."""
+RING_STEPS = 5
+"""While somebody may be asked in, a restorable site's state is kept every so many steps, as far as a rewind goes."""
 
 
 class Control(StrEnum):
@@ -75,6 +78,16 @@ class Try:
     void: str = ""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A state to go back to: after so many control steps, what was seen there, and which phases were known."""
+
+    taken: int
+    state: Snapshot
+    step: Step
+    seen: frozenset[str]
+
+
 @dataclass
 class _Driver:
     """Runs a site step by step for one roll, timing what is not Saqiya's own work."""
@@ -84,6 +97,11 @@ class _Driver:
     operator: Operator | None
     shadows: Mapping[str, Mind] = field(default_factory=dict)
     guard: Guard | None = None
+    hands: Hands | None = None
+    ring: deque[_Kept] = field(default_factory=deque)
+    left: int = 0
+    taken: int = 0
+    asked: list[dict[str, Any]] = field(default_factory=list)
     control: Control = Control.AUTONOMOUS
     pen: Pen = field(default_factory=Pen)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -105,6 +123,8 @@ class _Driver:
     def drive(self, step: Step, replayed: Vector | None = None) -> Step:
         """Carry out one control step and write down who wanted what; once paused, nothing moves."""
         own, beside = (None, {}) if replayed is not None else self._wishes(step.observation)
+        if self.hands is not None and own is not None and (turned := self._turned(step, own, self.hands)):
+            return self.drive(turned)
         intended = own.action if own else replayed
         human = replayed is None and (own is None or self.control is not Control.AUTONOMOUS)
         wanted = self._ask_operator(step.observation) if human or intended is None else intended
@@ -122,8 +142,11 @@ class _Driver:
         if human:
             acted["action/operator"].append((step.t_ns, wanted))
             self.human_steps += 1
+            if self.hands is not None and own is not None:
+                self.hands.went(apart=self._apart(executed, own), score=self._score(own))
         acted["action/executed"].append((step.t_ns, executed))
         acted["author"].append((step.t_ns, int(human)))
+        self.taken, self.left = self.taken + 1, self.left - 1
         after, values = self._ask_site(self.site.step, executed)
         if after.t_ns <= step.t_ns:
             raise self._fault(f"its clock went from {step.t_ns} to {after.t_ns} ns in a step")
@@ -152,13 +175,72 @@ class _Driver:
     def _hand_over(self, wants: str, step: Step) -> None:
         """Give what the monitor asks for to the one state machine: an operator takes over, or the robot pauses."""
         asked = wants == OnAlarm.PAUSE or (wants == OnAlarm.TAKEOVER and self.operator is not None)
-        if not asked or self.control is not Control.AUTONOMOUS:
-            return
+        if asked and self.control is Control.AUTONOMOUS:
+            self._stop(step.t_ns)
+
+    def _stop(self, t_ns: int, why: str = "") -> None:
+        """Pause the policy; the operator, where there is one, goes on and has the time of a whole try."""
         self.control = steer(self.control, "takeover")
         if self.operator is not None:
             self.control = steer(self.control, "correct")
             self.takeovers += 1
-        self.pen.events.append(Event(step.t_ns, "pause" if self.operator is None else "takeover"))
+            self.left = int(OPERATOR_STEPS * self.site.spec.horizon_steps)
+        self.pen.events.append(Event(t_ns, "pause" if self.operator is None else "takeover", why))
+
+    def _turned(self, step: Step, own: Wish, hands: Hands) -> Step | None:
+        """Ask the operator in, or hand back; return the step to go on from, None where control stays where it is."""
+        human, score = self.control is not Control.AUTONOMOUS, self._score(own)
+        wants = hands.wants(step=self.taken, left=self.left, score=score, human=human)
+        if not wants:
+            if not human:
+                self._keep(step, hands.ask.rewind_steps)
+            return None
+        for mind in self.minds():
+            mind.queue = []  # what was wanted for another place, or before somebody else moved the robot
+        said = "no score" if score is None else f"score {score:.4g}"
+        if wants == "handback":
+            self.control = steer(self.control, "handback")
+            self.pen.events.append(Event(step.t_ns, "handback", f"{said} below {hands.ask.leave:.4g}, and they agree"))
+            return step
+        random = hands.ask.at_step is not None
+        at, rewound = (step, 0) if random else self._rewound(step, hands.ask.rewind_steps)
+        self.ring.clear()
+        hands.taken(rewound=rewound)
+        self._stop(at.t_ns, f"random: {said}" if random else f"gate: {said} above {hands.ask.enter:.4g}")
+        self.asked.append({"t_ns": at.t_ns, "random": random, "score": score, "rewound": rewound})
+        return at
+
+    def _keep(self, step: Step, rewind_steps: int) -> None:
+        if rewind_steps and self.taken % RING_STEPS == 0 and isinstance(self.site, Restorable):
+            state = self.timed("simulation", self.site.snapshot)
+            self.ring.append(_Kept(self.taken, state, step, frozenset(self.seen)))
+            while len(self.ring) > 1 and self.ring[1].taken <= self.taken - rewind_steps:
+                self.ring.popleft()
+
+    def _rewound(self, step: Step, steps: int) -> tuple[Step, int]:
+        """Go back by `steps`, or as far as states are kept; return where it is now and how far back that is."""
+        if not self.ring or not isinstance(self.site, Restorable):
+            return step, 0
+        far = [kept for kept in self.ring if kept.taken <= self.taken - steps]
+        kept = far[-1] if far else self.ring[0]
+        back, self.taken = self.taken - kept.taken, kept.taken
+        at: Step = self.timed("simulation", self.site.restore, kept.state)
+        self.pen.wind_back(at.t_ns)
+        self.seen = set(kept.seen)
+        self.pen.events.append(Event(at.t_ns, "rewind", f"{back} steps"))
+        return at, back
+
+    def _score(self, own: Wish) -> float | None:
+        """What the monitor said of the step before; where none watches, how unsure the policy is now."""
+        if self.guard is not None:
+            return self.guard.score
+        return None if own.members is None else float(uncertainty_of(own.members))
+
+    def _apart(self, executed: Vector, own: Wish) -> float:
+        """How far the operator is from the policy, as `Ask.agree` says."""
+        spec = self.site.spec
+        half = (spec.action_high - spec.action_low) / 2
+        return float(np.sqrt((((executed - self._within(own.action)) / half) ** 2).mean()))
 
     def _within(self, wanted: Vector) -> Vector:
         bounded: Vector = np.minimum(np.maximum(wanted, self.site.spec.action_low), self.site.spec.action_high)
@@ -231,11 +313,15 @@ def run_try(
     a takeover and there is an operator, the operator acts in the policy's place from that step on; where it wants a
     pause and there is none, nothing moves any more and the try is aborted.
 
+    With `roll.ask` the operator is asked in when the score (the monitor's where one watches, else how unsure the policy
+    is) passes one threshold, from shortly before that place where the site can restore it, and hands back below
+    another; or at a step that was drawn. What was wound back is not in the log; `asked` in its metadata says how far.
+
     Args:
         site: where it happens; reset by this call.
         roll: where it starts and who acts.
         policy: acts, or, beside an operator, says what it would have done.
-        operator: acts when there is no policy or after a takeover.
+        operator: acts when there is no policy or after a takeover; with `roll.ask` there must be one.
         facts: goes into the log's metadata (policy key, site, task ...).
         shadows: policies, by name, that are asked at every step and never move anything: what they want becomes
             `shadow/<name>/action`, and how unsure they are `shadow/<name>/uncertainty`.
@@ -249,6 +335,8 @@ def run_try(
     driver = _Driver(site, Mind(policy) if policy is not None else None, operator, minds)
     if monitor is not None and roll.takeover is None:
         driver.guard = Guard(monitor, policy=str(facts.get("policy", "")))
+    if roll.ask is not None and roll.takeover is None:
+        driver.hands = Hands(roll.ask)
     step = driver.start(roll)
     void = ""
     if roll.takeover is not None:
@@ -265,6 +353,7 @@ def run_try(
         "outcome": outcome.value,
         "human_steps": driver.human_steps,
         "takeovers": driver.takeovers,
+        **({"asked": driver.asked} if roll.ask is not None else {}),
     }
     log = EpisodeLog(roll.key, driver.pen.streams(), tuple(driver.pen.events), metadata)
     return Try(log, step.success, driver.human_steps, driver.takeovers, dict(driver.seconds), void)
@@ -272,11 +361,9 @@ def run_try(
 
 def _until_done(driver: _Driver, step: Step, limit: int) -> Step:
     """Go on until the criterion holds, the time is up or it is paused; an operator who takes over has time anew."""
-    takeovers = driver.takeovers
-    while limit > 0 and not step.success and driver.control is not Control.PAUSED:
-        step, limit = driver.drive(step), limit - 1
-        if driver.takeovers > takeovers:
-            takeovers, limit = driver.takeovers, int(OPERATOR_STEPS * driver.site.spec.horizon_steps) - 1
+    driver.left = limit
+    while driver.left > 0 and not step.success and driver.control is not Control.PAUSED:
+        step = driver.drive(step)
     return step
 
 
