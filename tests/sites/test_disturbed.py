@@ -9,7 +9,7 @@ import pytest
 
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Source
-from saqiya.errors import UsageError
+from saqiya.errors import SiteFault, UsageError
 from saqiya.loop.rollout import Try, run_try
 from saqiya.sites.disturbed import CAUSES, ROUGH, Disturbed
 from saqiya.sites.tiny import Tiny
@@ -108,3 +108,27 @@ def test_patience_moves_the_time_out() -> None:
 def test_an_unknown_cause_is_refused() -> None:
     with pytest.raises(UsageError, match="no cause 'gremlins'"):
         Disturbed(Tiny(), "gremlins")
+
+
+def test_a_restored_try_is_disturbed_as_it_was_before():
+    site = Disturbed(Tiny(), "gripper_slip", seed=3)
+    start = site.sample_start(5)
+    site.reset(start)
+    actions = np.random.default_rng(0).uniform(-1, 1, (20, len(site.spec.action_low)))
+    for action in actions[:8]:
+        site.step(action)
+    saved = site.snapshot()
+    first = [site.step(action).observation for action in actions[8:]]
+    site.reset(site.sample_start(6))
+    site.restore(saved)
+    second = [site.step(action).observation for action in actions[8:]]
+    assert all(np.array_equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
+
+
+def test_a_snapshot_of_another_site_is_refused():
+    site = Disturbed(Tiny(), seed=3)
+    site.reset(site.sample_start(5))
+    bare = Tiny()
+    bare.reset(bare.sample_start(5))
+    with pytest.raises(SiteFault, match="not taken here"):
+        site.restore(bare.snapshot())

@@ -76,7 +76,7 @@ def choose_starts(
         ranges: full range of each start factor.
         n: how many to choose.
         failing: float64 (len(pool),), as `failure_odds` gives it; None: not known.
-        unsure: float64 (len(pool),), how much the policy's members disagree at the first observation; None: a black box.
+        unsure: float64 (len(pool),), how much the policy's members disagree at the first observation; None: black box.
 
     Raises:
         UsageError: starts have different factors, or a score has another length than the pool.

@@ -13,14 +13,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from saqiya.domain.contracts import Operator, Site, SiteSpec, Step, Vector
+from saqiya.domain.contracts import Operator, Restorable, Site, SiteSpec, Snapshot, Step, Vector
 from saqiya.domain.streams import Start
-from saqiya.errors import UsageError
+from saqiya.errors import SiteFault, UsageError
 
 __all__ = ["CAUSES", "ROUGH", "Displaceable", "Disturbed"]
 
 CAUSES = ("shifted_start", "perception_bias", "push", "gripper_slip", "actuation_loss")
 ROUGH = "rough"
+COUNTS = "disturbed/counts"
 """No fault but a hard place to work: what everybody meets there, experts too."""
 
 BEGIN = (0.0, 0.33)
@@ -139,9 +140,7 @@ class Disturbed:
 
     def reset(self, start: Start) -> Step:
         """Begin a try; what will go wrong in it is settled now."""
-        self._plan = self._drawn(start.seed)
-        self._noise = np.random.default_rng([self._seed, abs(start.seed), 2])
-        self._steps = self._held_steps = 0
+        self._begin(start.seed)
         return self._shown(self._site.reset(start))
 
     def step(self, action: Vector) -> Step:
@@ -158,9 +157,34 @@ class Disturbed:
             command[_HANDLES[self.spec.name].gripper] = _HANDLES[self.spec.name].opens
         if self._cause == ROUGH:
             half = (self.spec.action_high - self.spec.action_low) / 2
-            command = self._within(command + SHAKEN * half * self._noise.normal(size=command.size))
+            command = self._within(command + SHAKEN * half * self._noise[self._steps % len(self._noise)])
         self._steps += 1
         return self._shown(self._site.step(command))
+
+    def snapshot(self) -> Snapshot:
+        """Return the site's own snapshot, and how far the disturbance has gone.
+
+        Raises:
+            SiteFault: the wrapped site has none.
+        """
+        counts = np.array([self._start_seed, self._steps, self._held_steps], dtype=np.int64)
+        return {**self._restorable().snapshot(), COUNTS: counts}
+
+    def restore(self, snapshot: Snapshot) -> Step:
+        """Put the state back; what was going to go wrong from there goes wrong again.
+
+        Raises:
+            SiteFault: the wrapped site cannot, or the snapshot was not taken here.
+        """
+        inner = self._restorable()
+        if COUNTS not in snapshot:
+            raise SiteFault("this snapshot was not taken here", subject=self.spec.name)
+        seed, steps, held_steps = (int(one) for one in snapshot[COUNTS])
+        step = inner.restore({name: value for name, value in snapshot.items() if name != COUNTS})
+        self._begin(seed)
+        seen = self._shown(step)
+        self._steps, self._held_steps = steps, held_steps  # what is shown again was counted before
+        return seen
 
     def close(self) -> None:
         """Close the site."""
@@ -170,6 +194,21 @@ class Disturbed:
         """Return the site's own scripted expert, which sees the truth."""
         operator: Operator = self._site.expert(seed)  # type: ignore[attr-defined]
         return operator
+
+    def _begin(self, start_seed: int) -> None:
+        """Settle what will go wrong in a try."""
+        self._start_seed, self._plan = start_seed, self._drawn(start_seed)
+        drawn = np.random.default_rng([self._seed, abs(start_seed), 2])
+        # An operator who takes over has a horizon of his own after the policy's.
+        self._noise = drawn.normal(size=(2 * self.spec.horizon_steps, self.spec.action_low.size))
+        self._steps = self._held_steps = 0
+
+    def _restorable(self) -> Restorable:
+        if not isinstance(self._site, Restorable):
+            raise SiteFault(
+                "cannot restore a state", subject=self.spec.name, remedy="Show the whole task from the start instead."
+            )
+        return self._site
 
     def _within(self, command: Vector) -> Vector:
         bounded: Vector = np.clip(command, self.spec.action_low, self.spec.action_high)
