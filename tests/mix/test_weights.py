@@ -6,7 +6,7 @@ import pytest
 from saqiya.domain.nouns import Role
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, UsageError
-from saqiya.mix.weights import Lessons, entries, taught_by_operator, whole
+from saqiya.mix.weights import Lessons, entries, share_of_copies, taught_by_operator, whole
 
 
 def stream(values):
@@ -48,3 +48,16 @@ def test_declared_shares_are_the_shares_of_the_loss():
 def test_shares_that_do_not_fit_are_refused(shares):
     with pytest.raises(UsageError, match="loss shares"):
         entries([whole("a", Role.ANCHOR, stream([0]))], shares=shares)
+
+
+def test_a_group_of_copies_weighs_together_what_one_episode_weighs():
+    share = share_of_copies("abcdx", [("a", "b"), ("b", "c"), ("gone", "d"), ("gone", "e")])
+    assert share == {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}
+    lessons = [whole(name, Role.ANCHOR, stream([0] * 9)) for name in "abcdx"]
+    weight = {entry.episode: entry.weight for entry in entries(lessons, copies=share)}
+    assert weight["a"] + weight["b"] + weight["c"] == pytest.approx(1.0)
+    assert weight["d"] == weight["x"] == 1.0
+
+
+def test_copies_of_one_that_was_left_out_are_copies_of_each_other():
+    assert share_of_copies("de", [("gone", "d"), ("gone", "e")]) == {"d": 0.5, "e": 0.5}

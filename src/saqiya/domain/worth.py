@@ -64,7 +64,8 @@ class Duplicate(Noun):
     Attributes:
         of: the earliest episode of its group.
         how: "exact" (equal numbers) or "near".
-        distance: mean aligned distance to `of`, 0 where exact; `spacing`: how far apart tries usually lie.
+        distance: mean aligned distance to `of`, 0 where exact, in the data's own spread.
+        spacing: how far a try usually lies from the nearest other one; None where there was no other to compare with.
     """
 
     kind: ClassVar[str] = "duplicate"
@@ -72,7 +73,7 @@ class Duplicate(Noun):
     of: EpisodeId
     how: str
     distance: float
-    spacing: float
+    spacing: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,8 @@ class PlanItem:
         target: a mode's label, or the condition that has never been shown.
         region: where to begin, by factor: "low..high" or a word.
         starts: states to begin from where the site can restore them; else `cards` say what to put where.
+        failures, tries: what `starts` began: `starts[i]` belongs to `failures[i]` where there are failures, or to
+            `tries[i]`, which nearly failed.
         minutes: of a person, for all of `count`.
         gain: what it is expected to bring; None where nothing is known yet, and `reason` says so.
     """
@@ -119,6 +122,7 @@ class PlanItem:
     cards: tuple[str, ...]
     reason: str
     failures: tuple[FailureId, ...] = ()
+    tries: tuple[EpisodeId, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from saqiya.domain.nouns import (
     CorrectionRequest,
     DatasetEntry,
     DatasetVersion,
+    Duplicate,
     Episode,
     Role,
 )
 from saqiya.domain.streams import Start
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.mix.leakage import refuse_leakage
-from saqiya.mix.weights import Lessons, entries, taught_by_operator, whole
+from saqiya.mix.weights import Lessons, entries, share_of_copies, taught_by_operator, whole
 from saqiya.stores.workspace import Workspace
 
 __all__ = ["run", "select"]
@@ -35,7 +36,7 @@ def run(
 ) -> DatasetVersion:
     """Mix a dataset version: the anchor set (bootstrap) always, everything the parent had replayed, new corrections.
 
-    Weights are natural: each taught step counts once.
+    Weights are natural: each taught step counts once, and copies (`Duplicate`) together what one of them would.
 
     Args:
         store: the workspace.
@@ -57,7 +58,7 @@ def run(
     episodes = {one.episode: store.catalog.get(one.episode, Episode) for one in accepted}
     refuse_leakage({one: episode.start for one, episode in episodes.items()}, evaluation)
     lessons = [_lessons(store, one, episodes[one.episode], known=one.episode in before) for one in accepted]
-    made = entries(lessons)
+    made = entries(lessons, copies=_copies(store, episodes))
     version = DatasetVersion(
         id=store.catalog.new_id("dataset_version"),
         parent=parent.id if parent else None,
@@ -84,7 +85,7 @@ def select(
     Args:
         store: the workspace.
         episodes: what it holds; each counts once, however often it is named.
-        weights: of a sample, by episode id; 1.0 where nothing is said.
+        weights: of a sample, by episode id; 1.0 where nothing is said. Copies (`Duplicate`) share theirs.
         parent: the version it grows from, if any.
         note: why it was made.
         key: its logical key.
@@ -98,9 +99,9 @@ def select(
     if not chosen or held:
         what = f"{len(held)} of {len(chosen)} episodes are in quarantine" if held else "no episode was chosen"
         raise GuardRefusal(what, subject=held[0] if held else key, remedy="See saqiya audit, and choose without them.")
-    made = tuple(
-        DatasetEntry(one.id, one.start_ns, one.end_ns, weights.get(one.id, 1.0), Role.ANCHOR) for one in chosen.values()
-    )
+    part = _copies(store, chosen)
+    given = {one: weights.get(one, 1.0) * part.get(one, 1.0) for one in chosen}
+    made = tuple(DatasetEntry(one.id, one.start_ns, one.end_ns, given[one.id], Role.ANCHOR) for one in chosen.values())
     version = DatasetVersion(
         id=store.catalog.new_id("dataset_version"),
         parent=parent.id if parent else None,
@@ -115,6 +116,10 @@ def select(
         )
     store.seal(stored.id)
     return stored
+
+
+def _copies(store: Workspace, episodes: Iterable[str]) -> dict[str, float]:
+    return share_of_copies(episodes, ((one.of, one.episode) for one in store.catalog.all(Duplicate)))
 
 
 def _quarantined(store: Workspace) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from saqiya.domain.nouns import DatasetEntry, Role
 from saqiya.domain.streams import Span, Stream
 from saqiya.errors import InvalidEpisode, UsageError
+from saqiya.models.groups import earliest
 
-__all__ = ["Lessons", "entries", "taught_by_operator", "whole"]
+__all__ = ["Lessons", "entries", "share_of_copies", "taught_by_operator", "whole"]
 
 OPERATOR_CODE = 1
 
@@ -58,7 +60,24 @@ def _lessons(episode: str, role: Role, t_ns: np.ndarray, teaches: np.ndarray) ->
     return Lessons(episode, role, spans, int(teaches.sum()))
 
 
-def entries(lessons: Sequence[Lessons], *, shares: Mapping[Role, float] | None = None) -> tuple[DatasetEntry, ...]:
+def share_of_copies(episodes: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Return the weight of each episode that has copies among `episodes`: one over how many of its group are there.
+
+    So a group weighs together what one episode weighs. Pairs may name episodes that are not there: two copies of one
+    that was left out are copies of each other.
+    """
+    first = earliest(pairs)
+    here = {one: first[one] for one in dict.fromkeys(episodes) if one in first}
+    count = Counter(here.values())
+    return {one: 1.0 / count[root] for one, root in here.items() if count[root] > 1}
+
+
+def entries(
+    lessons: Sequence[Lessons],
+    *,
+    shares: Mapping[Role, float] | None = None,
+    copies: Mapping[str, float] | None = None,
+) -> tuple[DatasetEntry, ...]:
     """Turn lessons into dataset entries with weights, in the order given.
 
     Natural weights (`shares` is None) count every sample once. Equal loss mass for a handful of corrections sounds
@@ -68,6 +87,7 @@ def entries(lessons: Sequence[Lessons], *, shares: Mapping[Role, float] | None =
     Args:
         lessons: what teaches.
         shares: share of the loss mass for each role, adding up to 1; the mean weight of a sample stays 1.
+        copies: by episode, what its weights are multiplied with: `share_of_copies`.
 
     Raises:
         UsageError: the shares do not add up to 1, or name other roles than the lessons have.
@@ -76,10 +96,11 @@ def entries(lessons: Sequence[Lessons], *, shares: Mapping[Role, float] | None =
     for lesson in lessons:
         samples[lesson.role] = samples.get(lesson.role, 0) + lesson.samples_n
     weights = dict.fromkeys(samples, 1.0) if shares is None else _declared(samples, shares)
+    part = copies or {}
     return tuple(
-        DatasetEntry(lesson.episode, span.start_ns, span.end_ns, weights[lesson.role], lesson.role)
-        for lesson in lessons
-        for span in lesson.spans
+        DatasetEntry(one.episode, span.start_ns, span.end_ns, weights[one.role] * part.get(one.episode, 1.0), one.role)
+        for one in lessons
+        for span in one.spans
     )
 
 
