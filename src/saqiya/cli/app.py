@@ -63,7 +63,7 @@ def init(
 
 def main() -> None:
     """Run the command line, and turn every error of ours into one line and an exit code."""
-    from saqiya.cli import ask, data, failures, look, verbs  # noqa: F401 - importing registers their commands
+    from saqiya.cli import ablate, ask, data, failures, look, verbs  # noqa: F401 - importing registers their commands
 
     try:
         app()
