@@ -63,7 +63,18 @@ def init(
 
 def main() -> None:
     """Run the command line, and turn every error of ours into one line and an exit code."""
-    from saqiya.cli import ablate, ask, data, failures, look, verbs  # noqa: F401 - importing registers their commands
+    from saqiya.cli import (  # noqa: F401 - importing registers their commands
+        ablate,
+        ask,
+        coverage,
+        data,
+        duplicates,
+        failures,
+        look,
+        plan,
+        saturation,
+        verbs,
+    )
 
     try:
         app()

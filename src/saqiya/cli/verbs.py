@@ -206,6 +206,8 @@ def correct(
     """Serve correction requests with the site's own expert as operator."""
     with opened(where, quiet=as_json) as wheel:
         asked = [wheel.store.catalog.get(request, CorrectionRequest)] if request else wheel.requests()
+        for one in asked if request else ():
+            wheel.pump.serve(one)
         if not asked:
             raise GuardRefusal(
                 "nothing is asked for in this turn", subject=f"turn {wheel.number}", remedy="Run saqiya triage first."

@@ -5,22 +5,37 @@ Bootstrap is a request like any other, with the target "bootstrap": nothing is c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from saqiya.correct.takeover import takeover_step
 from saqiya.domain.contracts import Roll, Rolled, Roller, Takeover, Vector
-from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Episode, Failure, Source
+from saqiya.domain.ids import digest_of
+from saqiya.domain.nouns import (
+    Alarm,
+    CollectionPlan,
+    Correction,
+    CorrectionKind,
+    CorrectionRequest,
+    Episode,
+    Failure,
+    Intent,
+    Noun,
+    PlanItem,
+    Source,
+)
 from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["BOOTSTRAP", "DRILL", "request_bootstrap", "run"]
+__all__ = ["BOOTSTRAP", "DRILL", "ask", "keep_intent", "keep_plan", "request_bootstrap", "run"]
 
 BOOTSTRAP = "bootstrap"
 DRILL = "drill"
 """The target of data that is spoiled on purpose: it counts neither as a correction nor as human work."""
+PHASE = "phase/"
 EARLIER_STEPS = 10
 ATTEMPTS = 3
 
@@ -37,6 +52,41 @@ def request_bootstrap(store: Workspace, starts: tuple[Start, ...], *, key: str) 
         reason="There is no policy yet: for an untrained policy all is novel.",
     )
     return store.catalog.put(request, key=key)
+
+
+def keep_plan(store: Workspace, plan: CollectionPlan, *, place: str) -> CollectionPlan:
+    """Store a plan below `place`; one that says the same as an earlier one is that one."""
+    said = repr((plan.scope, plan.policy, plan.minutes, plan.items, plan.skipped))
+    return store.catalog.put(plan, key=f"{place}/{digest_of(said.encode())[:12]}")
+
+
+def keep_intent(store: Workspace, intent: Intent, *, place: str) -> Intent:
+    """Store an intent below `place`, each time it is told."""
+    before = [one for one in store.catalog.all(Intent) if store.catalog.key_of(one.id).startswith(f"{place}/")]
+    return store.catalog.put(intent, key=f"{place}/{len(before):04d}")
+
+
+def ask(
+    store: Workspace, items: Sequence[PlanItem], *, because: CollectionPlan | Intent
+) -> tuple[CorrectionRequest, ...]:
+    """Ask for what a plan holds: a request an item that has places to begin, under the key of what it serves."""
+    place = store.catalog.key_of(because.id)
+    asked: list[tuple[Noun, str]] = []
+    for number, item in enumerate(items):
+        request = CorrectionRequest(
+            id=store.catalog.new_id("correction_request"),
+            target=item.target,
+            mode=item.mode,
+            correction_kind=item.correction_kind,
+            count=item.count,
+            starts=item.starts,
+            failures=item.failures,
+            tries=item.tries,
+            reason=item.reason,
+            because=because.id,
+        )
+        asked.append((request, f"{place}/request/{number:02d}-{item.target}-{item.correction_kind.value}"))
+    return tuple(noun for noun in store.catalog.put_all(asked) if isinstance(noun, CorrectionRequest))
 
 
 def run(
@@ -61,8 +111,14 @@ def run(
         first: collect only so many of them now; the rest can follow later.
 
     Raises:
-        GuardRefusal: the request names no target.
+        GuardRefusal: the request names no target, or asks for a way of doing it that this operator does not know.
     """
+    if request.correction_kind is CorrectionKind.STRATEGY:
+        raise GuardRefusal(
+            f"asks for another way of doing it, and {operator} knows one",
+            subject=store.catalog.key_of(request.id),
+            remedy="Let somebody show it, and take the recordings in: saqiya ingest.",
+        )
     if not request.target:
         raise GuardRefusal(
             "the request names no target", subject=request.id, remedy="Say which failure mode it is for, or bootstrap."
@@ -89,12 +145,16 @@ def _roll(
         return Roll(key, start, Source.DEMONSTRATION, operator=operator)
     if request.correction_kind is CorrectionKind.DEMONSTRATION:
         return Roll(key, start, Source.CORRECTION, operator=operator)
-    failure = store.catalog.get(request.failures[index], Failure)
-    episode = store.catalog.get(failure.episode, Episode)
+    if request.failures:
+        failure = store.catalog.get(request.failures[index], Failure)
+        episode, moment_ns = store.catalog.get(failure.episode, Episode), failure.moment_ns
+    else:
+        episode = store.catalog.get(request.tries[index], Episode)
+        moment_ns = _trouble(store, episode)
     streams = store.streams(episode)
     executed = streams["action/executed"]
     step = takeover_step(
-        moment_step=int(np.searchsorted(executed.t_ns, failure.moment_ns)),
+        moment_step=int(np.searchsorted(executed.t_ns, moment_ns)),
         length=len(executed.t_ns),
         rate_hz=rate_hz,
         lead_s=lead_s,
@@ -107,6 +167,15 @@ def _roll(
         attempts=ATTEMPTS,
     )
     return Roll(key, start, Source.CORRECTION, policy=episode.policy, operator=operator, takeover=takeover)
+
+
+def _trouble(store: Workspace, episode: Episode) -> int:
+    """Return when a try that went well was nearest to failing: its first alarm, else its longest wait for a phase."""
+    alarms = [one.start_ns for one in store.catalog.referring(episode.id, Alarm)]
+    if alarms:
+        return min(alarms)
+    reached = [episode.start_ns, *(one.t_ns for one in episode.events if one.name.startswith(PHASE)), episode.end_ns]
+    return max(pairwise(sorted(reached)), key=lambda gap: gap[1] - gap[0])[0]
 
 
 def _observation_at(streams: Mapping[str, Stream], t_ns: int) -> dict[str, Vector]:

@@ -22,6 +22,7 @@ from saqiya.domain.ids import (
     FailureId,
     FailureModeId,
     GateDecisionId,
+    NounId,
     PolicyId,
 )
 from saqiya.domain.logged import (
@@ -221,7 +222,8 @@ class Dismissal(Noun):
 class CorrectionRequest(Noun):
     """What to collect and why: target (a mode's label, or "bootstrap"), kind, count, and where to begin.
 
-    `starts[i]` belongs to `failures[i]` when there are failures; a bootstrap request has starts alone.
+    `starts[i]` belongs to `failures[i]` when there are failures, or to `tries[i]`, which nearly failed; a bootstrap
+    request has starts alone. `because` is the plan or the intent that it serves.
     """
 
     kind: ClassVar[str] = "correction_request"
@@ -232,6 +234,8 @@ class CorrectionRequest(Noun):
     starts: tuple[Start, ...]
     failures: tuple[FailureId, ...] = ()
     reason: str = ""
+    tries: tuple[EpisodeId, ...] = ()
+    because: NounId | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,7 +307,8 @@ class PolicySpec:
 class Policy(Noun):
     """Weights, normaliser (inside the weights object), inference settings, embodiment, base and dataset version.
 
-    A foreign policy is registered with `lineage` declared or unknown: a visible gap, not a broken link.
+    A foreign policy is registered with `lineage` declared or unknown: a visible gap, not a broken link. `settings` are
+    the trainer's own as they were given; None where nobody wrote them down.
     """
 
     kind: ClassVar[str] = "policy"
@@ -315,6 +320,7 @@ class Policy(Noun):
     dataset: DatasetVersionId | None
     base: PolicyId | None = None
     seed: int = 0
+    settings: dict[str, float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
 

@@ -92,9 +92,13 @@ class TriageConfig:
 
 @dataclass(frozen=True)
 class CorrectConfig:
-    """How many corrections a turn asks for, and how long before the failure an operator takes over."""
+    """How many corrections a turn asks for, and how long before the failure an operator takes over.
+
+    With `minutes` above 0 each turn plans by human minutes, and asks for what its plan holds.
+    """
 
     per_turn: int = field(default=25, metadata={"low": 1})
+    minutes: float = field(default=0.0, metadata={"low": 0.0})
     lead_s: float = field(default=0.25, metadata={"low": 0.0})
 
 
@@ -126,10 +130,14 @@ class PhasesConfig:
 
 @dataclass(frozen=True)
 class StopConfig:
-    """When the wheel rests: the lower bound that is wanted, and how many turns without gain are enough."""
+    """When the wheel rests: the lower bound that is wanted, and how many turns without gain are enough.
+
+    `gain_per_10` is for a mode or a task: 10 demonstrations that surely bring less success than this are not collected.
+    """
 
     target: float = field(default=0.90, metadata={"low": 0.0, "high": 1.0})
     turns_without_gain: int = field(default=2, metadata={"low": 1})
+    gain_per_10: float = field(default=0.01, metadata={"low": 0.0, "high": 1.0})
 
 
 @dataclass(frozen=True)

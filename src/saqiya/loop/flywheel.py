@@ -340,12 +340,7 @@ class Flywheel:
 
     def requests(self) -> list[CorrectionRequest]:
         """The correction requests of the turn under way, in the order they were asked."""
-        prefix = self.key("triage", "request") + "/"
-        return [
-            one
-            for one in self.store.catalog.all(CorrectionRequest)
-            if self.store.catalog.key_of(one.id).startswith(prefix)
-        ]
+        return self.pump.requests()
 
     def mix(self, *, note: str = "") -> DatasetVersion:
         """Mix the dataset version of this turn from every accepted correction so far."""

@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from saqiya.domain.nouns import Ablation
+from saqiya.correct.became import Became
+from saqiya.domain.nouns import Ablation, CollectionPlan, CorrectionRequest, Episode, Intent
+from saqiya.loop.aim import aim, cleared, serve
+from saqiya.loop.became import became
 from saqiya.loop.factors import Factors
+from saqiya.loop.phases import Place, places_of
+from saqiya.loop.plan import ask, plan, requests_of
+from saqiya.loop.retrained import Ask as RetrainAsk
+from saqiya.loop.retrained import retrain
+from saqiya.loop.saturation import Told, curves_of, scopes_of, told_of
+from saqiya.loop.teaching import teaching_of
+from saqiya.measure.rollouts import Teaching
+from saqiya.measure.shown import Coverage
+from saqiya.measure.stage import Repeats, duplicates
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -26,6 +38,73 @@ class Pump:
     def factors(self) -> Factors:
         """What is known and said of objects, places, light, people and strategies; what was never shown of them."""
         return Factors(self.wheel)
+
+    def coverage(self, what: Sequence[str] = (), *, thin_n: int = 5) -> Coverage:
+        """Say which values of which factors, and which pairs of them, were shown, are met, and were never shown.
+
+        Args:
+            what: a dataset version, a subset, or episodes: only these count as shown; () for all that training can use.
+            thin_n: what deployment met, and was shown less often than this, is a gap too.
+        """
+        return self.factors.coverage(what, thin_n=thin_n)
+
+    def plan(self, minutes: float, *, deployment: str = "") -> CollectionPlan:
+        """Say what to collect next under a budget of human minutes, and what not, and store it.
+
+        Args:
+            minutes: of a person.
+            deployment: what is to be improved; "" for the champion's, or the newest logs.
+
+        Raises:
+            UsageError: no minutes.
+            GuardRefusal: nothing was deployed, or nobody named how its tries failed.
+        """
+        return plan(self.wheel, minutes=minutes, deployment=deployment)
+
+    def ask(self, made: CollectionPlan) -> tuple[CorrectionRequest, ...]:
+        """Ask for what a plan holds: `saqiya correct` and the turn serve this now, and not triage's sharing."""
+        return ask(self.wheel, made)
+
+    def planned(self) -> bool:
+        """Say whether something was asked for in this turn by a plan or an aim: it is not planned over."""
+        return any(one.because is not None for one in self.requests())
+
+    def requests(self) -> list[CorrectionRequest]:
+        """Return the requests that this turn serves: what was aimed at and planned, else triage's sharing."""
+        return requests_of(self.wheel)
+
+    def aim(self, target: str, *, author: str, minutes: float = 0.0) -> Intent:
+        """Put on record what is to be collected for, with what speaks against it; told again, it is insisted on.
+
+        Args:
+            target: a mode's label, a condition ("object=cup,object_x=0.1..0.2"), or "bootstrap".
+            author: who says so.
+            minutes: ask for as much of it at once, unless there are warnings that nobody insisted on; 0: for nothing.
+
+        Raises:
+            UsageError: nobody, or nothing that is known, is named.
+        """
+        return aim(self.wheel, target, author=author, minutes=minutes)
+
+    def cleared(self, target: str) -> Intent:
+        """Return the intent that lets a person collect for a target.
+
+        Raises:
+            GuardRefusal: nobody said what it is for, or only once against figures that speak against it.
+        """
+        return cleared(self.wheel, target)
+
+    def serve(self, request: CorrectionRequest) -> None:
+        """Let a request that is named by hand through, unless its target is solved by now and nobody insisted.
+
+        Raises:
+            GuardRefusal: it is.
+        """
+        serve(self.wheel, request)
+
+    def became(self, operator: str = "") -> tuple[Became, ...]:
+        """Say of every operator's corrections, or of one's, what became of the modes that they were given for."""
+        return became(self.wheel, operator)
 
     def ablate(
         self,
@@ -59,3 +138,35 @@ class Pump:
         from saqiya.loop.ablate import foreseen
 
         return foreseen(seeds)
+
+    def duplicates(self, what: Sequence[str] = ()) -> Repeats:
+        """Mark the episodes that repeat an earlier one; `mix` then gives each group the weight of one.
+
+        Args:
+            what: a dataset version, a subset, or episodes: these are compared with each other; () for all there are.
+        """
+        episodes = self.wheel.data.chosen(what)[1] if what else self.catalog.all(Episode)
+        return duplicates(self.wheel.store, episodes, progress=self.wheel.progress)
+
+    def saturation(self, scope: str = "", *, factors: bool = False) -> tuple[Told, ...]:
+        """Say what more data still brings, by task and failure mode, and on request by condition.
+
+        Args:
+            scope: of the curves; "" for all scopes that policies were deployed in.
+            factors: the conditions too.
+        """
+        scopes = (scope,) if scope else scopes_of(self.wheel)
+        curves = (one for name in scopes for one in curves_of(self.wheel, name, factors=factors))
+        return tuple(told_of(self.wheel, one) for one in curves if one.points)
+
+    def retrain(self, what: str = "", *, sizes: int = 5, seeds: int = 2, tries: int = 50) -> Told:
+        """Retrain on nested parts of a dataset version, the newest where none is named: a curve of one recipe."""
+        return told_of(self.wheel, retrain(self.wheel, what, RetrainAsk(sizes, seeds, tries)))
+
+    def teaching(self) -> Teaching | None:
+        """Say whether rollouts of the last deployed policy still teach; None before there is one."""
+        return teaching_of(self.wheel)
+
+    def phases(self) -> tuple[Place, ...]:
+        """Say where every scope stands in its life, and what the next phase needs."""
+        return places_of(self.wheel)

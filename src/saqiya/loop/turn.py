@@ -23,8 +23,14 @@ def _bootstrap(wheel: Flywheel) -> None:
     wheel.correct(request)
 
 
+def _plan(wheel: Flywheel) -> None:
+    """Share human minutes among the modes where saqiya.toml gives some; else triage's sharing stands."""
+    if wheel.config.correct.minutes > 0.0 and not wheel.pump.planned():
+        wheel.pump.ask(wheel.pump.plan(wheel.config.correct.minutes))
+
+
 def _correct(wheel: Flywheel) -> None:
-    """Serve the requests of this turn, best priority first."""
+    """Serve the requests of this turn, best first."""
     for request in wheel.requests():
         wheel.correct(request)
 
@@ -56,6 +62,7 @@ FIRST: tuple[Step, ...] = (
 LATER: tuple[Step, ...] = (
     ("detect", Flywheel.detect),
     ("triage", Flywheel.triage),
+    ("plan", _plan),
     ("correct", _correct),
     ("mix", _mix),
     ("train", _train),
