@@ -9,8 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from saqiya.domain.contracts import Action, Observation, RunnablePolicy, Vector
-from saqiya.domain.streams import Stream
+from saqiya.domain.streams import Span, Stream
 from saqiya.errors import UsageError
+from saqiya.measure.taught import teaching
 from saqiya.models.rows import EXECUTED, OBSERVATION, side_by_side, widths
 
 __all__ = ["METHOD", "NOISE_FLOOR_SHARE", "Batched", "Bits", "epistemic_bits"]
@@ -48,7 +49,12 @@ class Batched(Protocol):
 
 
 def epistemic_bits(
-    policy: RunnablePolicy, streams: Mapping[str, Stream], *, action_range: Vector, noise: Vector | None = None
+    policy: RunnablePolicy,
+    streams: Mapping[str, Stream],
+    *,
+    action_range: Vector,
+    noise: Vector | None = None,
+    span: Span | None = None,
 ) -> Bits:
     """Measure the epistemic information of an episode under `policy`: BALD for Gaussian members (Houlsby et al. 2011).
 
@@ -61,6 +67,7 @@ def epistemic_bits(
         streams: the episode; every observation stream that the policy reads is needed.
         action_range: float64 (d,), high minus low of each action dimension.
         noise: float64 (d,), standard deviation of the action given the observation; the policy's own where None.
+        span: half-open, on the episode's clock; None for the whole. Where a person took over, their steps alone count.
 
     Raises:
         InvalidEpisode: an observation stream is missing or not finite.
@@ -68,7 +75,8 @@ def epistemic_bits(
     """
     names = tuple(f"{OBSERVATION}{name}" for name in policy.spec.observation)
     order = (*names, EXECUTED) if EXECUTED in streams else names
-    _, rows = side_by_side(streams, order)
+    stamps, rows = side_by_side(streams, order)
+    rows = rows[teaching(streams, stamps, span)]
     ends = np.cumsum(widths(streams, names))
     parts = np.split(rows, ends, axis=1)[: len(names)]
     observation = dict(zip(policy.spec.observation, parts, strict=True))
