@@ -15,7 +15,7 @@ from saqiya.models.index import index_of
 from saqiya.models.normaliser import RESOLUTION
 from saqiya.models.scaling import robust_scale
 
-__all__ = ["Copies", "Pair", "aligned", "near_copies"]
+__all__ = ["Copies", "Pair", "aligned", "distances", "near_copies"]
 
 BY_CHANCE = 0.002
 """Closer than another try comes by chance once in so many tries is the same try."""
@@ -91,6 +91,11 @@ def near_copies(outlines: Sequence[Outline], *, seed: int = 0) -> Copies:
     led = sorted((first, one) for one, first in earliest(copies).items() if first != one)
     apart = _distances(ways, noise, led).tolist()
     return Copies(tuple(Pair(*pair, one) for pair, one in zip(led, apart, strict=True)), spacing, len(known))
+
+
+def distances(outlines: Sequence[Outline], pairs: Sequence[tuple[int, int]]) -> Vector:
+    """Return float64 (p,): how far apart pairs of tries are, as `near_copies` sees them among these outlines."""
+    return _distances(*_ways(outlines), pairs)
 
 
 def aligned(first: Vector, second: Vector) -> Vector:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.errors import UsageError
 
-__all__ = ["EXACT_UP_TO_N", "Index", "index_of"]
+__all__ = ["EXACT_UP_TO_N", "Index", "everything", "index_of"]
 
 EXACT_UP_TO_N = 16_384
 """Up to here all are compared; it takes a second or two for each of them and needs no library."""
@@ -90,7 +90,7 @@ def index_of(vectors: NDArray[np.floating], *, recall: float = 0.97, seed: int =
     """
     held = np.ascontiguousarray(vectors, dtype=np.float32)
     if len(held) <= EXACT_UP_TO_N:
-        return Index(held, 0, 0, 1.0, _Everything(held))
+        return everything(held)
     faiss = _faiss(len(held))
     lists_n = int(np.sqrt(len(held)))
     drawn = np.random.default_rng(seed).permutation(len(held))[: TUNING_N + POINTS_PER_LIST_N * lists_n]
@@ -108,7 +108,7 @@ def index_of(vectors: NDArray[np.floating], *, recall: float = 0.97, seed: int =
         found: NDArray[np.int64] = searched.search(asked, k)[1]
         return found
 
-    reach = Index(held, 0, 0, 1.0, _Everything(held)).search(tuning, TUNED_K + 1)[1][:, -1:]
+    reach = everything(held).search(tuning, TUNED_K + 1)[1][:, -1:]
     searched.nprobe = 1
     while True:
         found = Index(held, lists_n, searched.nprobe, 1.0, propose).search(tuning, TUNED_K + 1)[1]
@@ -117,6 +117,12 @@ def index_of(vectors: NDArray[np.floating], *, recall: float = 0.97, seed: int =
         if surely >= recall or searched.nprobe >= lists_n:
             return Index(held, lists_n, searched.nprobe, float(share.mean()), propose)
         searched.nprobe = min(lists_n, searched.nprobe + max(1, searched.nprobe // 2))
+
+
+def everything(vectors: NDArray[np.floating]) -> Index:
+    """Make an index that compares with all, however many they are: the truth that others are measured by."""
+    held = np.ascontiguousarray(vectors, dtype=np.float32)
+    return Index(held, 0, 0, 1.0, _Everything(held))
 
 
 class _Everything:
