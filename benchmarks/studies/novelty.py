@@ -21,7 +21,7 @@ from saqiya.sites.disturbed import Disturbed
 from saqiya.sites.tiny import Tiny
 
 COMMAND = "make study ONLY=novelty"
-VERSION = 1
+VERSION = 2
 SEEDS = range(20261121, 20261129)
 BASE_N, REGION = 10, 0.5
 COUNTS = {"copy": 3, "near copy": 3, "new": 6, "shift": 6, "push": 6, "random": 3, "tremor": 3, "wrong": 3}
@@ -31,6 +31,9 @@ SETTINGS = {"steps": 600.0, "width": 128.0, "layers": 2.0}
 NEAR_COPY_M = 0.001
 TREMOR = 0.8
 JUNK_STEPS = (25, 50)
+SMALL = 0.05
+"""An error as large as this costs one bit; the actions go from -1 to 1."""
+GAINS = ("loss", "absolute", "success")
 SCORES = ("worth", "bits", "bits a step", "surprisal", "information", "learnable", "length", "random")
 Streams = Mapping[str, Stream]
 
@@ -87,9 +90,9 @@ def _measured(seed: int) -> dict[str, Any]:
     held_out = [lesson_of(one, calm.spec) for one, success in exam if success]
     starts = rough.starts(seed, TRIES_N, stream=9)
 
-    def judge(more: Sequence[Lesson], init: int) -> tuple[float, float]:
+    def judge(more: Sequence[Lesson], init: int) -> tuple[float, float, float]:
         policy = calm.train([*lessons, *more], seed=init)
-        return _loss(policy, held_out, limits), rough.rate(policy, starts)
+        return (*_loss(policy, held_out, limits), rough.rate(policy, starts))
 
     without = np.array([judge((), init) for init in range(INITS_N)])
     gains = [
@@ -100,8 +103,9 @@ def _measured(seed: int) -> dict[str, Any]:
         "kinds": [kind for kind, _, _ in candidates],
         "succeeded": [success for _, _, success in candidates],
         "without": without.mean(axis=0).tolist(),
-        "loss": [[-loss for loss, _ in one] for one in gains],
-        "success": [[success for _, success in one] for one in gains],
+        "loss": [[-one[0] for one in each] for each in gains],
+        "absolute": [[-one[1] for one in each] for each in gains],
+        "success": [[one[2] for one in each] for each in gains],
         **_scored(against, [one for _, one, _ in candidates], [success for _, _, success in candidates], seed),
     }
 
@@ -196,8 +200,8 @@ def _covered(lab: Lab, start: Start) -> bool:
     return all(inside)
 
 
-def _loss(policy: RunnablePolicy, held_out: Sequence[Lesson], limits: tuple[Vector, Vector]) -> float:
-    """Return the mean absolute error of what would be carried out against the expert, each try counting the same."""
+def _loss(policy: RunnablePolicy, held_out: Sequence[Lesson], limits: tuple[Vector, Vector]) -> tuple[float, float]:
+    """Return bits and mean of the absolute error of what would be carried out, each of the expert's tries alike."""
     assert isinstance(policy, Batched)
     errors = []
     ends = np.cumsum(list(policy.spec.observation.values()))[:-1]
@@ -205,8 +209,10 @@ def _loss(policy: RunnablePolicy, held_out: Sequence[Lesson], limits: tuple[Vect
         seen = dict(zip(policy.spec.observation, np.split(one.observation, ends, axis=1), strict=True))
         chunk = policy.act_batch(seen).chunk[:, : policy.spec.execute]
         ahead = np.minimum(np.arange(len(one.action))[:, None] + np.arange(policy.spec.execute), len(one.action) - 1)
-        errors.append(np.abs(np.clip(chunk, *limits) - one.action[ahead]).mean())
-    return float(np.mean(errors))
+        error = np.abs(np.clip(chunk, *limits) - one.action[ahead])
+        errors.append((np.log2(1.0 + error / SMALL).mean(), error.mean()))
+    bits, absolute = np.mean(errors, axis=0)
+    return float(bits), float(absolute)
 
 
 def _judged(found: Mapping[str, Any]) -> dict[str, float]:
@@ -214,7 +220,7 @@ def _judged(found: Mapping[str, Any]) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     kinds = np.array(found["kinds"])
-    gain = {name: np.array(found[name]) for name in ("loss", "success")}
+    gain = {name: np.array(found[name]) for name in GAINS}
     mean = {name: values.mean(axis=1) for name, values in gain.items()}
     junk, copies = np.isin(kinds, JUNK), np.isin(kinds, COPIES)
     all_in = kinds != "wrong"
@@ -226,6 +232,8 @@ def _judged(found: Mapping[str, Any]) -> dict[str, float]:
         values = np.array(found[score], dtype=np.float64)
         told[f"junk in.{score}"] = _rank(values[all_in], mean["loss"][all_in])
         told[f"clean.{score}"] = _rank(values[clean], mean["loss"][clean])
+        told[f"junk in absolute.{score}"] = _rank(values[all_in], mean["absolute"][all_in])
+        told[f"clean absolute.{score}"] = _rank(values[clean], mean["absolute"][clean])
         told[f"clean success.{score}"] = _rank(values[clean], mean["success"][clean])
         told[f"junk in success.{score}"] = _rank(values[all_in], mean["success"][all_in])
         told[f"copy.{score}"] = float(roc_auc_score(novel[clean], values[clean]))
@@ -241,6 +249,7 @@ def _judged(found: Mapping[str, Any]) -> dict[str, float]:
     told["gate.auroc"] = float(roc_auc_score(junk[all_in], error[all_in]))
     told["gate.false"] = float(np.mean(np.array(found["junk"])[clean]))
     told["gate.caught"] = float(np.mean(np.array(found["junk"])[junk]))
+    told["absolute and success"] = _rank(mean["absolute"][all_in], mean["success"][all_in])
     told["loss and success"] = _rank(mean["loss"][all_in], mean["success"][all_in])
     for name, values in gain.items():
         told[f"ceiling.{name}.junk in"] = _ceiling(values[all_in])
