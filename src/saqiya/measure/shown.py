@@ -106,6 +106,13 @@ class Pair:
     failed: Counts
     impossible: Flags
 
+    @property
+    def turned(self) -> Pair:
+        """The same, with the second factor first."""
+        (one, other), (rows, columns) = self.factors, self.values
+        counts = self.shown.T, self.met.T, self.judged.T, self.failed.T
+        return Pair((other, one), (columns, rows), *counts, self.impossible.T)
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -346,11 +353,19 @@ def _missing(shown_n: int, met_n: int, thin_n: int) -> bool:
 
 def _why(told: str, shown_n: int, count: tuple[int, int, int]) -> str:
     met_n, judged_n, failed_n = count
-    often = "was never shown" if not shown_n else f"was shown {'once' if shown_n == 1 else f'{shown_n} times'} only"
+    often = "was never shown" if not shown_n else f"was shown {_times(shown_n)} only"
     if not met_n:
         return f"{told} {often}; deployment has not met it yet"
-    judged = f", and failed {failed_n} of the {judged_n} that somebody judged" if judged_n else "; nobody judged those"
-    return f"{told} {often}; deployment met it {'once' if met_n == 1 else f'{met_n} times'}{judged}"
+    met = f"deployment met it {_times(met_n)}"
+    if not judged_n:
+        return f"{told} {often}; {met}, and nobody judged that"
+    if judged_n < met_n:
+        return f"{told} {often}; {met}, and failed {failed_n} of the {judged_n} that somebody judged"
+    return f"{told} {often}; {met} and {f'failed {_times(failed_n)}' if failed_n else 'never failed'}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 _Regions = Callable[[str, str], Mapping[str, str]]

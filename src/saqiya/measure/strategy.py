@@ -112,7 +112,7 @@ def _arms(streams: Mapping[str, Stream]) -> list[Hint]:
 
 
 def _closings(opening: Vector) -> int:
-    """Count how often a gripper closes; it must open again in between, and what is shorter than 3 rows is noise."""
+    """Count how often a gripper closes; how it began is no closing, and what is shorter than 3 rows is noise."""
     low, high = float(opening.min()), float(opening.max())
     if high - low < SMALLEST_MOVE:
         return 0
@@ -120,7 +120,7 @@ def _closings(opening: Vector) -> int:
     state = np.where(share < CLOSED_BELOW, 1, np.where(share > OPEN_ABOVE, 0, -1))
     steady = state[state >= 0]
     edges = np.flatnonzero(np.diff(steady, prepend=0, append=0)).reshape(-1, 2)
-    return int((np.diff(edges, axis=1) >= CHATTER_ROWS).sum())
+    return int(((np.diff(edges, axis=1)[:, 0] >= CHATTER_ROWS) & (edges[:, 0] > 0)).sum())
 
 
 def _grasps(found: Mapping[str, float], closings_n: int) -> list[Hint]:

@@ -150,24 +150,34 @@ class Grid:
     def parts(self, value: str) -> dict[str, str]:
         """Return a region by start factor: {"object_x": "0.1..0.2", ...}."""
         words = value.split(", ") if len(self.ranges) > 1 else [f"{next(iter(self.ranges))} {value}"]
-        return dict(word.split(" ", 1) for word in words)
+        return {name: word.split(" ", 1)[1] for name, word in zip(self.ranges, words, strict=True)}
 
     def _joined(self, words: Sequence[str]) -> str:
-        told = [f"{name} {word}" for name, word in zip(self.ranges, words, strict=True)]
-        return ", ".join(told) if len(words) > 1 else words[0]
+        if len(words) == 1:
+            return words[0]
+        axes = [AXIS.fullmatch(name) for name in self.ranges]
+        stems = {axis[1] if axis else "" for axis in axes}
+        short = [axis[2] for axis in axes if axis] if len(stems) == 1 and "" not in stems else list(self.ranges)
+        return ", ".join(f"{name} {word}" for name, word in zip(short, words, strict=True))
 
     def _part(self, name: str, place: float) -> str:
         low, high = self.ranges[name]
         if place < low:
-            return f"under {low:.4g}"
+            return f"under {self._told(name, low)}"
         if place > high:
-            return f"over {high:.4g}"
+            return f"over {self._told(name, high)}"
         return self._between(name, min(self.cuts - 1, int((place - low) / (high - low) * self.cuts)))
 
     def _between(self, name: str, at: int) -> str:
         low, high = self.ranges[name]
         edges = [low + (high - low) * (at + step) / self.cuts for step in (0, 1)]
-        return f"{edges[0]:.4g}..{edges[1]:.4g}"
+        return "..".join(self._told(name, edge) for edge in edges)
+
+    def _told(self, name: str, edge: float) -> str:
+        """Write an edge to a hundredth of a region's width, more or less."""
+        low, high = self.ranges[name]
+        digits = max(0, 2 - math.floor(math.log10((high - low) / self.cuts)))
+        return f"{round(edge, digits) + 0.0:.{digits}f}"
 
 
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
