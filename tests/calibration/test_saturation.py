@@ -5,7 +5,7 @@ from benchmarks._curves import AHEAD, shapes, watched
 
 from saqiya.measure.saturation import enough, gain
 
-CURVES_N = 12
+CURVES_N = 8
 SLACK = 0.001
 UNFORESEEN = {"late", "linear", "step"}
 """Nothing in the points of these says what comes; docs/saturation.md has their coverage."""

@@ -95,12 +95,16 @@ def status(
 
 def _screen(found: Standing) -> None:
     say(f"{found.scope}: phase {found.phase}, champion {found.champion or 'none yet'}")
+    for needs in found.place.needs:
+        say(f"  {needs}")
     table = [
         (f["turn"], f["decision"], f["policy"], f["demonstrations"], f["human_steps"], success_text(f["success"]))
         for f in found.turns[-8:]
     ]
     rows("Turns", ("turn", "decision", "in charge", "demonstrations", "human steps", "success (95 %)"), table)
     rows("Open failure modes", ("mode", "failures"), list(found.modes.items()))
+    for said in found.stop.values():
+        say(said)
     waiting = ", ".join(f"{key} ({count})" for key, count in found.waiting.items()) or "none"
     unread = f" ({found.unread} failed tries not read yet)" if found.unread else ""
     say(f"{found.open_failures} failures without an accepted correction{unread}; requests waiting: {waiting}")
@@ -115,6 +119,8 @@ def _shelves(found: Holdings) -> None:
     )
     say(f"Dataset versions: {', '.join(found.versions[-8:]) or 'none'}")
     say(f"Subsets: {', '.join(found.subsets[-8:]) or 'none'}")
+    for one in found.places:
+        say(f"{one.scope}: phase {one.phase} ({one.because})")
     say(f"Next: {found.next}  ({found.why})")
 
 

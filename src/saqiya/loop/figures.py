@@ -46,6 +46,8 @@ def success_of(wheel: Flywheel, deployment: Deployment) -> dict[str, Any]:
 
 def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment) -> dict[str, Any]:
     """Gather what turns.json says of the turn under way."""
+    from saqiya.loop.saturation import stops_of  # it needs what a takeover costs, from here
+
     catalog = wheel.store.catalog
     requests = {one.id: one for one in catalog.all(CorrectionRequest)}
     corrections = [one for one in catalog.all(Correction) if requests[one.request].target != DRILL]
@@ -75,6 +77,7 @@ def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment
         "seconds": {kind: round(took, 2) for kind, took in sorted(seconds.items())},
     }
     earlier = [dict(turn.figures) for turn in catalog.all(Turn) if turn.scope == wheel.scope]
+    figures["collect_no_more"] = stops_of(wheel)
     figures["stopped_because"] = stop_reason([*earlier, figures], wheel.config.stop)
     return figures
 

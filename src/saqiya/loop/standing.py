@@ -23,6 +23,8 @@ from saqiya.domain.nouns import (
 )
 from saqiya.evaluate.stage import ledger
 from saqiya.loop.figures import stopped_because
+from saqiya.loop.phases import Place, place_of, places_of
+from saqiya.loop.saturation import stops_of
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -37,6 +39,8 @@ class Standing:
     Attributes:
         scope: task criterion and embodiment.
         phase: where in its life the task is, by the lower bound of success.
+        place: which figures put it there, and what the next phase needs.
+        stop: task and modes of which no more should be collected, each with a sentence that says why.
         champion: key of the deployed policy; "" before the first.
         turns: the figures of every finished turn.
         open_failures: failures of the last deployment that no accepted correction answers yet.
@@ -50,6 +54,8 @@ class Standing:
 
     scope: str
     phase: str
+    place: Place
+    stop: dict[str, str]
     champion: str
     turns: tuple[dict[str, Any], ...]
     open_failures: int
@@ -72,6 +78,7 @@ class Holdings:
         recordings: files that they came from.
         rejections: files that could not be used.
         versions, subsets: keys of the dataset versions and names of the subsets, the newest last.
+        places: where each task stands that the logs of a policy are of: `saqiya detect --logs` adopts them.
         next: the next command, and `why`.
     """
 
@@ -81,6 +88,7 @@ class Holdings:
     rejections: int
     versions: tuple[str, ...]
     subsets: tuple[str, ...]
+    places: tuple[Place, ...]
     next: str
     why: str
 
@@ -107,6 +115,7 @@ def holdings(wheel: Flywheel) -> Holdings:
         rejections=count.get("rejection", 0),
         versions=tuple(catalog.key_of(one.id) for one in versions),
         subsets=tuple(one.name for one in catalog.all(Subset)),
+        places=places_of(wheel),
         next=command,
         why=why,
     )
@@ -117,7 +126,7 @@ def standing(wheel: Flywheel) -> Standing:
     catalog = wheel.store.catalog
     turns = tuple(dict(turn.figures) for turn in catalog.all(Turn) if turn.scope == wheel.scope)
     champion = wheel.champion()
-    low = float(turns[-1]["success"]["low"]) if turns else 0.0
+    place = place_of(wheel, wheel.scope)
     answered = {one.failure for one in catalog.all(Correction) if one.accepted}
     failures = {one.id for one in catalog.all(Failure) if champion and one.episode in set(champion[1].episodes)}
     modes = sorted(
@@ -127,7 +136,9 @@ def standing(wheel: Flywheel) -> Standing:
     command, why = ("saqiya report", f"the wheel rests: {rest}") if rest else _next(wheel)
     return Standing(
         scope=wheel.scope,
-        phase=wheel.config.phases.current(low),
+        phase=place.phase,
+        place=place,
+        stop=stops_of(wheel),
         champion=catalog.key_of(champion[0].id) if champion else "",
         turns=turns,
         open_failures=len(failures - answered),

@@ -45,7 +45,7 @@ KEPT = 0.5
 UNTAUGHT = 3.0
 """A policy that was shown nothing mostly fails its task: its success is a flat draw to this power."""
 TRUST = 0.5
-"""How much of the likelihood counts: no real curve is quite of this family (Gruenwald and van Ommen 2017)."""
+"""How much the likelihood of earlier points counts: no real curve is of this family (Gruenwald and van Ommen 2017)."""
 FLAT = 0.05
 """Prior share of curves on which data changes nothing at all."""
 ALPHA = (0.4, 5.0)
@@ -273,13 +273,19 @@ def fit(curve: Curve, *, seed: int) -> Fit:
         raise TooLittle("has no point yet", subject=curve.name, remedy="Roll a policy out and say how its tries ended.")
     rng = np.random.default_rng(seed)
     scale = float(max(FEWEST_SCALE_N, *(one.demonstrations for one in curve.points)))
-    rows = np.array([[one.demonstrations, one.good, one.tries] for one in curve.points])
+    last = _now(curve)
+    rows = np.array(
+        [
+            [one.demonstrations, one.good, one.tries, 1.0 if one.demonstrations == last else TRUST]
+            for one in curve.points
+        ]
+    )
     cube = rng.random((DRAWS_N, 5))
     read = partial(_curves, scale=scale, unlikely=UNTAUGHT if curve.kind == "task" else 1.0)
     likely, heat = _likelihood(read(cube), rows), 0.0
-    while heat < TRUST:
-        step = _step(likely, TRUST - heat)
-        heat = TRUST if step >= TRUST - heat else heat + step
+    while heat < 1.0:
+        step = _step(likely, 1.0 - heat)
+        heat = 1.0 if step >= 1.0 - heat else heat + step
         weights = np.exp(step * (likely - likely.max()))
         chosen = rng.choice(DRAWS_N, DRAWS_N, p=weights / weights.sum())
         cube, likely = cube[chosen], likely[chosen]
@@ -311,9 +317,9 @@ def _likelihood(drawn: Fit, rows: Vector) -> Vector:
     from scipy.special import betaln
 
     total = np.zeros(len(drawn.c))
-    for demonstrations, good, tries in rows:
+    for demonstrations, good, tries, share in rows:
         a, b = drawn.rates(demonstrations)
-        total += betaln(good + a, tries - good + b) - betaln(a, b)
+        total += share * (betaln(good + a, tries - good + b) - betaln(a, b))
     return total
 
 

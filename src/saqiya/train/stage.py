@@ -51,6 +51,7 @@ def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by it
         spec=trained.spec,
         dataset=dataset.id,
         seed=seed,
+        settings=dict(settings),
         metrics=dict(trained.metrics),
     )
     return store.catalog.put(policy, key=key)
