@@ -176,16 +176,11 @@ def test_what_a_value_says_is_never_markup(lab):
 
 
 @pytest.mark.skipif(not ROBOSUITE.is_dir(), reason=f"no robosuite demonstrations in {DATA}")
-def test_published_demonstrations_are_covered_across_tasks_and_embodiments(fresh):
-    files = [
-        one for one in ROBOSUITE.rglob("demo.hdf5") if one.parts[-2] != "panda" or one.parts[-3] in {"door", "wipe"}
-    ]
+def test_published_demonstrations_are_covered_across_tasks(fresh):
+    files = [one for one in ROBOSUITE.rglob("demo.hdf5") if one.parts[-3] in {"door", "lift", "wipe"}]
     with Flywheel.init(fresh / "real") as wheel:
         wheel.data.ingest(files, keep="link")
         found = wheel.pump.coverage()
-        assert {"Lift", "Door", "TwoArmHandover"} <= {one.value for one in found.values["task"]}
-        assert {"embodiment": "Panda+Panda", "task": "Door"} in conditions(found)
-        assert ("environment", "task") in found.together
-        two = [one.id for one in wheel.store.catalog.all(Episode) if one.embodiment == "Panda+Panda"]
-        (hint,) = wheel.pump.factors.suggest(two[:1])
-    assert (hint.factor, hint.value) == ("arms", "two arms")
+    assert {one.value: one.shown_n for one in found.values["task"]} == {"Door": 1, "Lift": 1, "Wipe": 1}
+    assert [one.value for one in found.values["embodiment"]] == ["Panda"]
+    assert found.together == (("environment", "task"),)

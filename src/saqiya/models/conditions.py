@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from itertools import product
+from operator import attrgetter
 
 from saqiya.domain.nouns import Episode, FactorClaim
 from saqiya.domain.streams import JsonValue, Start
@@ -234,21 +236,35 @@ def field_of(episode: Episode, name: str, *, file: str = "") -> JsonValue:
     `instruction` (task and all that the log calls an instruction); else a start factor (`start.` may stand before it),
     else a fact of the log, with dots into nested ones.
     """
+    return _reader(name)(episode, file)
+
+
+@cache
+def _reader(name: str) -> Callable[[Episode, str], JsonValue]:
+    """Return what reads a field: many tries are read by the same few rules, so names are taken apart once."""
     if name == "instruction":
-        said = [episode.task, *(str(episode.extra.get(one, "")) for one in _INSTRUCTIONS)]
-        return " | ".join(dict.fromkeys(text for text in said if text))
+        return lambda episode, _: _instruction(episode)
     if name == "file":
-        return file
+        return lambda _, file: file
     if name in _ATTRIBUTES:
-        return str(getattr(episode, _ATTRIBUTES[name]))
-    factors = episode.start.factors if episode.start is not None else {}
-    bare = name.removeprefix("start.")
-    if bare in factors:
-        return factors[bare]
-    held: JsonValue = episode.extra
-    for part in name.removeprefix("extra.").split("."):
-        held = held.get(part) if isinstance(held, dict) else None
-    return held
+        attribute = attrgetter(_ATTRIBUTES[name])
+        return lambda episode, _: str(attribute(episode))
+    bare, parts = name.removeprefix("start."), name.removeprefix("extra.").split(".")
+
+    def read(episode: Episode, _: str) -> JsonValue:
+        if episode.start is not None and bare in episode.start.factors:
+            return episode.start.factors[bare]
+        held: JsonValue = episode.extra
+        for part in parts:
+            held = held.get(part) if isinstance(held, dict) else None
+        return held
+
+    return read
+
+
+def _instruction(episode: Episode) -> str:
+    said = [episode.task, *(str(episode.extra.get(one, "")) for one in _INSTRUCTIONS)]
+    return " | ".join(dict.fromkeys(text for text in said if text))
 
 
 _ATTRIBUTES = {
@@ -312,7 +328,8 @@ def said_of(
     said: dict[str, Said] = {}
     for rule in (*rules.rules, *_FROM_LOG):
         if rule.factor not in said:
-            value = rule.value_of(field_of(episode, rule.field, file=file))
+            held = field_of(episode, rule.field, file=file)
+            value = None if held is None else rule.value_of(held)
             if value is not None:
                 _take(said, rule.factor, Said(value, rule.by, rule.where), rules)
     if episode.start is not None:
