@@ -19,6 +19,7 @@ __all__ = ["aim", "became", "plan"]
 def plan(
     minutes: Annotated[float, typer.Option(help="The budget: minutes of a person.")],
     deployment: Annotated[str, typer.Option(help="What is to be improved; default: what is deployed now.")] = "",
+    each: Annotated[float, typer.Option(help="Minutes of one, resets counted; 0: as corrections took.", min=0.0)] = 0.0,
     ask: Annotated[
         bool, typer.Option("--ask", help="Ask for it: saqiya correct and the turn serve this plan.")
     ] = False,
@@ -27,17 +28,19 @@ def plan(
 ) -> None:
     """Say what to collect next under a budget of human minutes, what it may bring, and what not to spend on."""
     with opened(where, quiet=as_json) as wheel:
-        made = wheel.pump.plan(minutes, deployment=deployment)
+        made = wheel.pump.plan(minutes, deployment=deployment, each=each)
         asked = wheel.pump.ask(made) if ask else ()
-        key = wheel.key_of(made.id)
+        key, whose = wheel.key_of(made.id), wheel.key_of(made.policy) if made.policy else "an unknown policy"
+        next_step = "saqiya correct" if wheel.turning else "record it, and saqiya ingest"
     if as_json:
         emit({"plan": made, "key": key, "requests": asked})
         return
+    say(f"For {whose} at {made.scope}")
     _show(made)
     spent = sum(one.minutes for one in made.items)
     say(f"{key}: {spent:.1f} of {made.minutes:g} minutes" + (f", {len(asked)} requests." if ask else "."))
     if not ask and made.items:
-        say(f"To collect it: saqiya plan --minutes {minutes:g} --ask, then saqiya correct.")
+        say(f"To collect it: saqiya plan --minutes {minutes:g} --ask, then {next_step}.")
 
 
 def _show(made: CollectionPlan) -> None:

@@ -10,14 +10,12 @@ from saqiya.domain.words import CorrectionKind
 from saqiya.domain.worth import Gain, PlanSkip
 from saqiya.errors import UsageError
 
-__all__ = ["BLOCK_N", "FEWEST_N", "LEAST", "MOST_N", "Option", "Origin", "Share", "kinds", "persists", "share"]
+__all__ = ["BLOCK_N", "FEWEST_N", "MOST_N", "Option", "Origin", "Share", "kinds", "persists", "share"]
 
 FEWEST_N, MOST_N = 20, 50
 """Corrections of one mode: fewer than 20 seldom show in the next deployment, after 50 another look at it is cheaper."""
 BLOCK_N = 5
 """Corrections that are given out at once: no curve is known more finely."""
-LEAST = 0.002
-"""Points of success that 10 corrections must be able to bring: 0.002 is a fifth of a point."""
 PER_N = 10
 STRATEGY_N = 20
 """Accepted corrections after which a mode that has not become rarer asks for another way of doing it."""
@@ -87,15 +85,15 @@ class _Open:
     closed: str = ""
     spent: float = field(default=0.0)
 
-    def next_block(self) -> int:
+    def next_block(self, least: float) -> int:
         """Return how many come next: a first block of 20, or as few as the curve needs; then five by five."""
         if self.given:
             return min(BLOCK_N, self.option.limit - self.given)
         whole = min(FEWEST_N, self.option.limit)
-        return next((n for n in range(BLOCK_N, whole, BLOCK_N) if _flat(self.option, n, whole - n, LEAST)), whole)
+        return next((n for n in range(BLOCK_N, whole, BLOCK_N) if _flat(self.option, n, whole - n, least)), whole)
 
 
-def share(options: Sequence[Option], *, minutes: float, least: float = LEAST) -> tuple[list[Share], list[PlanSkip]]:
+def share(options: Sequence[Option], *, minutes: float, least: float) -> tuple[list[Share], list[PlanSkip]]:
     """Share `minutes` among the options by their expected gain a minute, each next block worth less than the last.
 
     Gains have diminishing returns, so giving each next block to the best is best in all but the last block (greedy
@@ -138,7 +136,7 @@ def _bid(one: _Open, left: float, least: float) -> tuple[float, int, float] | No
     """Return (points a minute, size, minutes) of an option's next block; None, and closed, where there is none."""
     if one.closed:
         return None
-    size = one.next_block()
+    size = one.next_block(least)
     value, _, high = one.option.expected.gain(size, after=one.given)
     if value <= 0.0 or high * PER_N / size < least:
         one.closed = (

@@ -23,6 +23,7 @@ from saqiya.domain.nouns import (
     Failure,
     Intent,
     Noun,
+    Outcome,
     PlanItem,
     Source,
 )
@@ -30,7 +31,7 @@ from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["BOOTSTRAP", "DRILL", "ask", "keep_intent", "keep_plan", "request_bootstrap", "run"]
+__all__ = ["BOOTSTRAP", "DRILL", "ask", "credit", "keep_intent", "keep_plan", "request_bootstrap", "run"]
 
 BOOTSTRAP = "bootstrap"
 DRILL = "drill"
@@ -87,6 +88,49 @@ def ask(
         )
         asked.append((request, f"{place}/request/{number:02d}-{item.target}-{item.correction_kind.value}"))
     return tuple(noun for noun in store.catalog.put_all(asked) if isinstance(noun, CorrectionRequest))
+
+
+def credit(
+    store: Workspace,
+    request: CorrectionRequest,
+    episodes: Sequence[Episode],
+    *,
+    operator: str,
+    ended: Mapping[str, Outcome],
+) -> tuple[Correction, ...]:
+    """Take recordings that somebody made elsewhere as what a request asked for; accepted where they ended well.
+
+    A recording that says who acted costs the operator's steps and takeovers; one that does not was all the operator's.
+    One that began at a start of the request answers the failure that began there.
+
+    Args:
+        store: the workspace.
+        request: what they were made for.
+        episodes: the recordings, taken in before.
+        operator: who showed it.
+        ended: by episode id how they ended.
+    """
+    place = store.catalog.key_of(request.id)
+    failure_at = dict(zip((one.key for one in request.starts), request.failures, strict=False))
+    rows: list[tuple[Noun, str]] = []
+    for episode in episodes:
+        author = store.streams(episode).get("author")
+        acted = author.values.reshape(-1) > 0 if author is not None and author.values.any() else np.ones(episode.steps)
+        success = ended[episode.id] is Outcome.SUCCESS
+        correction = Correction(
+            id=store.catalog.new_id("correction"),
+            request=request.id,
+            episode=episode.id,
+            failure=failure_at.get(episode.start.key) if episode.start is not None else None,
+            correction_kind=request.correction_kind,
+            operator=operator,
+            human_steps=int(np.sum(acted)),
+            takeovers=int(np.sum(np.diff(acted.astype(np.int8)) > 0)),
+            accepted=success,
+            reason="" if success else f"it ended as {ended[episode.id].value}: not a lesson",
+        )
+        rows.append((correction, f"{place}/given/{store.catalog.key_of(episode.id)}"))
+    return tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, Correction))
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from saqiya.correct import stage as correct
@@ -9,22 +10,20 @@ from saqiya.correct.cards import card
 from saqiya.correct.experience import expect
 from saqiya.correct.intent import Aim, Solved, aim_of, objections
 from saqiya.correct.plan import MOST_N
-from saqiya.domain.nouns import CorrectionKind, CorrectionRequest, Intent, Outcome, PlanItem
-from saqiya.domain.streams import Start
+from saqiya.detect.stage import outcomes_of
+from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Intent, Outcome, PlanItem
 from saqiya.domain.worth import Gain
 from saqiya.errors import GuardRefusal, UsageError
-from saqiya.loop import draws
 from saqiya.loop.ground import Ground, ground_of
 from saqiya.loop.habits import habits_of
-from saqiya.loop.places import Place, Places
+from saqiya.loop.places import Places
 from saqiya.loop.plan import SOLVED, plan
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["aim", "cleared", "doubts", "serve"]
+__all__ = ["aim", "cleared", "doubts", "given", "serve"]
 
-POOL_N = 2000
 BOOTSTRAP_PLACE = "bootstrap/intent"
 
 
@@ -107,6 +106,21 @@ def serve(wheel: Flywheel, request: CorrectionRequest) -> None:
         raise _refusal(request.target, found)
 
 
+def given(wheel: Flywheel, ref: str, what: Sequence[str], *, author: str) -> tuple[Correction, ...]:
+    """Take recordings that somebody made elsewhere as what a request asked for.
+
+    Raises:
+        GuardRefusal: as `serve`.
+        UsageError: nobody is named.
+    """
+    if not author.strip():
+        raise UsageError("needs somebody who showed it", remedy="Give --by NAME.")
+    request = wheel.store.catalog.get(ref, CorrectionRequest)
+    serve(wheel, request)
+    episodes = wheel.data.chosen(what)[1]
+    return correct.credit(wheel.store, request, episodes, operator=author, ended=outcomes_of(wheel.store, episodes))
+
+
 def _refusal(target: str, warnings: tuple[str, ...]) -> GuardRefusal:
     return GuardRefusal(
         "; ".join(warnings),
@@ -133,21 +147,17 @@ def _met(ground: Ground, told: Aim) -> tuple[int, int]:
 
 def _condition(ground: Ground, told: Aim, intent: Intent, minutes: float) -> list[PlanItem]:
     """Ask for whole demonstrations under a condition: from fresh starts that meet it, else with a card."""
-    wheel, places = ground.wheel, Places(ground)
+    places = Places(ground)
     failed, met = _met(ground, told)
     _, whole, basis = ground.minutes([])
     kind = CorrectionKind.DEMONSTRATION
-    fresh: list[Start] = []
-    if places.here:
-        seed, number = wheel.config.run.seed, wheel.number
-        pool = draws.starts(wheel.site, seed, f"aim/{intent.target}", number, POOL_N, region=1.0)
-        fresh = [one for one in pool if told.holds(dict(one.factors))]
+    fresh = places.under(intent.target)
     available = len(fresh) if places.here else MOST_N
     count = min(available, MOST_N, int(minutes / whole))
     if not count:
         return []
     expected = expect(intent.target, (failed, max(met, len(ground.outcomes))), ground.lessons, seed=0)
-    chosen = places.choose([Place(kind, "", one) for one in fresh], count)
+    chosen = places.choose(fresh, count)
     value, low, high = expected.gain(count)
     return [
         PlanItem(

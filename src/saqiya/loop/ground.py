@@ -30,6 +30,7 @@ from saqiya.errors import GuardRefusal
 from saqiya.loop.failures import LOGGED
 from saqiya.loop.figures import SWITCH_STEPS
 from saqiya.loop.lives import Lives, labels_of, lives_of
+from saqiya.loop.saturation import curves_of, label_of, settled
 from saqiya.measure.saturation import enough
 from saqiya.triage.priority import Effort, minutes_by_mode
 
@@ -138,8 +139,6 @@ class Ground:
     @cached_property
     def stops(self) -> dict[str, str]:
         """Say of which modes the stop rule wants no more, by label; see `saqiya saturation`."""
-        from saqiya.loop.saturation import curves_of, label_of, settled
-
         seed, stop = settled(self.wheel)
         curves = [one for one in curves_of(self.wheel, self.deployment.scope) if one.kind == "mode" and one.points]
         said = {one.name: enough(one, stop.gain_per_10, seed=seed, label=label_of(one)) for one in curves}

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from saqiya.correct.cards import inside
+from saqiya.correct.intent import aim_of
 from saqiya.correct.plan import MOST_N
 from saqiya.domain.contracts import Restorable
 from saqiya.domain.nouns import Alarm, Calibration, CorrectionKind, Episode, Failure, Outcome, Policy
@@ -22,8 +23,8 @@ from saqiya.models.starts import encode
 
 __all__ = ["Place", "Places"]
 
-POOL_N = 300
-"""Starts that are drawn to find fresh ones in a mode's region."""
+POOL_N, UNDER_N = 300, 2000
+"""Starts that are drawn to find fresh ones in a mode's region, and under a condition."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,16 @@ class Places:
             return []
         anywhere = [Place(kind, failed[0].how)] * max(0, MOST_N - len(failed))
         return [[*failed, *anywhere]]
+
+    def under(self, target: str) -> list[Place]:
+        """Draw fresh starts that meet a condition ("object_x=0.1..0.2"); none where the site cannot draw them."""
+        if not self.here:
+            return []
+        wanted, how = aim_of(target), "show the whole task from fresh starts that meet it"
+        pool = draws.starts(
+            self.wheel.site, self.wheel.config.run.seed, f"plan/{target}", self.wheel.number, UNDER_N, region=1.0
+        )
+        return [Place(CorrectionKind.DEMONSTRATION, how, one) for one in pool if wanted.holds(dict(one.factors))]
 
     def choose(self, group: Sequence[Place], count: int) -> list[Place]:
         """Choose where to begin: far from what training covers and from what was chosen before, where it fails most.

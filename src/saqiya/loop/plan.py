@@ -10,12 +10,13 @@ from saqiya.correct import stage as correct
 from saqiya.correct.cards import card, region
 from saqiya.correct.experience import expect
 from saqiya.correct.intent import Solved, objections
-from saqiya.correct.plan import BLOCK_N, LEAST, Option, Origin, Share, kinds, share
+from saqiya.correct.plan import BLOCK_N, Option, Origin, Share, kinds, share
 from saqiya.domain.nouns import CollectionPlan, CorrectionKind, CorrectionRequest, FailureMode, PlanItem, PlanSkip
 from saqiya.domain.worth import Gain
 from saqiya.errors import UsageError
 from saqiya.loop.ground import Ground, ground_of
 from saqiya.loop.places import Place, Places
+from saqiya.loop.saturation import settled
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -42,9 +43,7 @@ class _Asked:
     why: str
 
 
-def plan(
-    wheel: Flywheel, *, minutes: float, deployment: str = "", only: str = "", least: float = LEAST
-) -> CollectionPlan:
+def plan(wheel: Flywheel, *, minutes: float, deployment: str = "", only: str = "", each: float = 0.0) -> CollectionPlan:
     """Say what to collect next under a budget of human minutes, and what not, and store it.
 
     Args:
@@ -52,20 +51,23 @@ def plan(
         minutes: of a person.
         deployment: what is to be improved; "" for the champion's, or the newest logs.
         only: plan for this mode alone, solved or not.
-        least: points of success that 10 corrections must be able to bring; below it a mode counts as saturated.
+        each: minutes that one correction takes, resets counted; 0: as those that were given took.
 
     Raises:
-        UsageError: no minutes.
+        UsageError: no minutes, or fewer than none for each.
         GuardRefusal: see `ground_of`.
     """
-    if not minutes > 0.0:
+    if not minutes > 0.0 or each < 0.0:
         raise UsageError(f"{minutes:g} minutes are no budget", remedy="For example: saqiya plan --minutes 120.")
+    least = settled(wheel)[1].gain_per_10
     ground = ground_of(wheel, deployment)
     asked: list[_Asked] = []
     skipped: list[PlanSkip] = []
     places = Places(ground)
     labels = [only] if only else sorted((set(ground.modes) | set(ground.failures)) - {""})
     taken, whole, basis = ground.minutes(labels)
+    if each:
+        taken, whole, basis = dict.fromkeys(labels, each), each, f"{each:g} minutes each, as you said"
     for label in labels:
         refused = "" if only else _refused(ground, label)
         if refused:
@@ -75,7 +77,7 @@ def plan(
     shares, more = share([one.option for one in asked], minutes=minutes, least=least) if asked else ([], [])
     of = {id(one.option): one for one in asked}
     items = [item for one in shares for item in _items(ground, places, of[id(one.option)], one, basis)]
-    gaps, unmet = ([], []) if only else _gaps(wheel, whole, minutes - sum(one.minutes for one in items))
+    gaps, unmet = ([], []) if only else _gaps(places, whole, minutes - sum(one.minutes for one in items))
     made = CollectionPlan(
         id=wheel.store.catalog.new_id("collection_plan"),
         scope=ground.deployment.scope,
@@ -163,7 +165,8 @@ def _items(ground: Ground, places: Places, asked: _Asked, given: Share, basis: s
             continue
         chosen = places.choose(group, count)
         value, low, high = given.option.expected.gain(count, after=first)
-        seen = [one for one in chosen if one.failure is not None]
+        placed = [one for one in chosen if one.start is not None] or chosen
+        failed = [one.failure.id for one in placed if one.failure is not None]
         items.append(
             PlanItem(
                 target=given.option.target,
@@ -172,12 +175,12 @@ def _items(ground: Ground, places: Places, asked: _Asked, given: Share, basis: s
                 count=count,
                 minutes=round(count * origin.minutes, 3),
                 gain=Gain(count, round(value, 5), round(low, 5), round(high, 5)),
-                region=region([one.start.factors for one in chosen if one.start is not None and one.start.factors]),
-                starts=tuple(one.start for one in chosen if one.start is not None),
+                region=region([one.start.factors for one in placed if one.start is not None and one.start.factors]),
+                starts=tuple(one.start for one in placed if one.start is not None),
                 cards=tuple(_cards(ground, chosen)) if not places.restorable else (),
                 reason=f"{asked.why}; {group[0].how}; {given.because}; {basis}",
-                failures=tuple(one.failure.id for one in seen if one.failure) if len(seen) == len(chosen) else (),
-                tries=tuple(one.episode.id for one in chosen if one.episode) if not seen else (),
+                failures=tuple(failed),
+                tries=tuple(one.episode.id for one in placed if one.episode) if not failed else (),
             )
         )
         first += count
@@ -202,15 +205,16 @@ def _cards(ground: Ground, chosen: Sequence[Place]) -> list[str]:
     return cards
 
 
-def _gaps(wheel: Flywheel, whole: float, left: float) -> tuple[list[PlanItem], list[PlanSkip]]:
+def _gaps(places: Places, whole: float, left: float) -> tuple[list[PlanItem], list[PlanSkip]]:
     """Return what deployment met and failed in and nobody ever showed, while minutes are left; and what nobody met."""
-    gaps = [one for one in wheel.pump.factors.coverage().gaps if not one.shown_n]
+    gaps = [one for one in places.wheel.pump.factors.coverage().gaps if not one.shown_n]
     items: list[PlanItem] = []
     for one in gaps:
         if not one.failed_n or len(items) == MOST_GAPS_N or left < BLOCK_N * whole:
             continue
-        target = ",".join(f"{name}={value}" for name, value in one.factors.items())
+        target = ",".join(f"{name}={value}" for name, value in (dict(one.region) or one.factors).items())
         left -= BLOCK_N * whole
+        fresh = places.choose(places.under(target), BLOCK_N)
         items.append(
             PlanItem(
                 target=target,
@@ -220,8 +224,8 @@ def _gaps(wheel: Flywheel, whole: float, left: float) -> tuple[list[PlanItem], l
                 minutes=round(BLOCK_N * whole, 3),
                 gain=None,
                 region=dict(one.region) or dict(one.factors),
-                starts=(),
-                cards=(f"Put {', '.join(f'{name} {value}' for name, value in one.factors.items())}",),
+                starts=tuple(place.start for place in fresh if place.start is not None),
+                cards=() if fresh else (f"Put {', '.join(f'{name} {value}' for name, value in one.factors.items())}",),
                 reason=f"{one.why} Its failures are counted in the modes above, so no gain of its own is known.",
             )
         )

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from saqiya.correct.became import Became
-from saqiya.domain.nouns import Ablation, CollectionPlan, CorrectionRequest, Episode, Intent
-from saqiya.loop.aim import aim, cleared, serve
+from saqiya.domain.nouns import Ablation, CollectionPlan, Correction, CorrectionRequest, Episode, Intent
+from saqiya.loop.aim import aim, cleared, given, serve
 from saqiya.loop.became import became
 from saqiya.loop.factors import Factors
 from saqiya.loop.phases import Place, places_of
@@ -39,6 +39,18 @@ class Pump:
         """What is known and said of objects, places, light, people and strategies; what was never shown of them."""
         return Factors(self.wheel)
 
+    def measure(
+        self,
+        episodes: Sequence[str],
+        *,
+        policy: str = "",
+        dataset: str = "",
+        span_s: tuple[float, float] | None = None,
+    ) -> tuple[Novelty, ...]:
+        """Measure episodes relative to a named policy, a dataset version, or both: see `Measuring.measure`."""
+        found = self.wheel.data.chosen(episodes)[1]
+        return self.wheel.measuring.measure(found, policy=policy, dataset=dataset, span_s=span_s)
+
     def coverage(self, what: Sequence[str] = (), *, thin_n: int = 5) -> Coverage:
         """Say which values of which factors, and which pairs of them, were shown, are met, and were never shown.
 
@@ -48,18 +60,19 @@ class Pump:
         """
         return self.factors.coverage(what, thin_n=thin_n)
 
-    def plan(self, minutes: float, *, deployment: str = "") -> CollectionPlan:
+    def plan(self, minutes: float, *, deployment: str = "", each: float = 0.0) -> CollectionPlan:
         """Say what to collect next under a budget of human minutes, and what not, and store it.
 
         Args:
             minutes: of a person.
             deployment: what is to be improved; "" for the champion's, or the newest logs.
+            each: minutes that one correction takes, resets counted; 0: as those that were given took.
 
         Raises:
             UsageError: no minutes.
             GuardRefusal: nothing was deployed, or nobody named how its tries failed.
         """
-        return plan(self.wheel, minutes=minutes, deployment=deployment)
+        return plan(self.wheel, minutes=minutes, deployment=deployment, each=each)
 
     def ask(self, made: CollectionPlan) -> tuple[CorrectionRequest, ...]:
         """Ask for what a plan holds: `saqiya correct` and the turn serve this now, and not triage's sharing."""
@@ -102,6 +115,20 @@ class Pump:
         """
         serve(self.wheel, request)
 
+    def given(self, ref: str, what: Sequence[str], *, author: str) -> tuple[Correction, ...]:
+        """Take recordings that somebody made elsewhere as what a request asked for.
+
+        Args:
+            ref: the request, by id or key.
+            what: the recordings: episodes, or a subset.
+            author: who showed it.
+
+        Raises:
+            GuardRefusal: what it was asked for is solved by now, and nobody insisted.
+            UsageError: nobody is named.
+        """
+        return given(self.wheel, ref, what, author=author)
+
     def became(self, operator: str = "") -> tuple[Became, ...]:
         """Say of every operator's corrections, or of one's, what became of the modes that they were given for."""
         return became(self.wheel, operator)
@@ -133,11 +160,13 @@ class Pump:
 
         return ablate(self.wheel, Ask(choose, score, seeds, tries, tuple(candidates), tuple(base)))
 
-    def foresee_ablation(self, seeds: int) -> str:
-        """Say which differences an ablation over so many seeds can see, before anything is run."""
+    def foresee_ablation(self, seeds: int, tries: int) -> str:
+        """Say which differences an ablation can see, before anything is run."""
         from saqiya.loop.ablate import foreseen
 
-        return foreseen(seeds)
+        if not self.wheel.turning:
+            return "There is no site, so no success can be measured: policies are judged by held-out action error."
+        return foreseen(seeds, tries)
 
     def duplicates(self, what: Sequence[str] = ()) -> Repeats:
         """Mark the episodes that repeat an earlier one; `mix` then gives each group the weight of one.
@@ -159,9 +188,9 @@ class Pump:
         curves = (one for name in scopes for one in curves_of(self.wheel, name, factors=factors))
         return tuple(told_of(self.wheel, one) for one in curves if one.points)
 
-    def retrain(self, what: str = "", *, sizes: int = 5, seeds: int = 2, tries: int = 50) -> Told:
+    def retrain(self, what: str = "", *, sizes: int = 5, seeds: int = 2, tries: int = 50, trainer: str = "") -> Told:
         """Retrain on nested parts of a dataset version, the newest where none is named: a curve of one recipe."""
-        return told_of(self.wheel, retrain(self.wheel, what, RetrainAsk(sizes, seeds, tries)))
+        return told_of(self.wheel, retrain(self.wheel, what, RetrainAsk(sizes, seeds, tries, trainer)))
 
     def teaching(self) -> Teaching | None:
         """Say whether rollouts of the last deployed policy still teach; None before there is one."""
