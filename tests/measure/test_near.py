@@ -16,7 +16,9 @@ def reach(seed, *, start=None, n=100):
     rng = np.random.default_rng(seed)
     begin = rng.uniform(-0.15, 0.15, 4) if start is None else start
     thing, goal = np.r_[begin[:2], 0.02], np.r_[begin[2:] + 0.3, 0.2]
-    corners = np.stack([[0.0, 0.0, 0.3], thing + (0, 0, 0.1), thing, (thing + goal) / 2 + (0, 0, 0.15), goal])
+    corners = np.stack(
+        [[0.0, 0.0, 0.3], np.add(thing, (0, 0, 0.1)), thing, np.add((thing + goal) / 2, (0, 0, 0.15)), goal]
+    )
     corners[1:4] += rng.normal(0.0, [[0.02], [0.003], [0.03]], (3, 3))
     t = np.linspace(0.0, 4.0, n)
     eased = np.floor(t) + (1 - np.cos(np.pi * (t % 1))) / 2

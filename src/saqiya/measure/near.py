@@ -17,15 +17,17 @@ from saqiya.models.scaling import robust_scale
 
 __all__ = ["Copies", "Pair", "aligned", "distances", "near_copies"]
 
-BY_CHANCE = 0.002
-"""Closer than another try comes by chance once in so many tries is the same try."""
-SHARES = (0.1, 0.4)
+BY_CHANCE = 0.005
+"""What comes closer than this share of other tries does by chance may be the same try."""
+SHARES = (0.1, 0.5)
 """What that may be, in shares of the spacing."""
 ALWAYS_NEAR = 0.01
 """Closer than a hundredth of the spread all along: the same, however densely the data lie."""
 CANDIDATES_N = 8
 NOISE = 5.0
 """A difference counts in units of the spread, or of so many times the noise of the two tries."""
+ELSEWHERE = 5.0
+"""What lies still when a try begins, and in another try this many times its resolution away, makes it another try."""
 CODE_N = 64
 SCALED_ROWS_N = 200_000
 BATCH_N = 256
@@ -60,8 +62,8 @@ def near_copies(outlines: Sequence[Outline], *, seed: int = 0) -> Copies:
 
     Each try becomes a way (`path`), scaled by the data's own spread, and that a short code. The index proposes the few
     tries whose codes are nearest; only their ways are compared (`aligned`). What is closer than others come by chance
-    (`_yardstick`) is a copy. Of each group the first alone goes on, until nothing joins any more: so a crowd of copies
-    hides no other.
+    (`_yardstick`) and begins in the same place is a copy. Of each group the first alone goes on, until nothing joins
+    any more: so a crowd of copies hides no other.
 
     Args:
         outlines: with equal widths, the earliest first.
@@ -82,7 +84,7 @@ def near_copies(outlines: Sequence[Outline], *, seed: int = 0) -> Copies:
         fresh = [one for one in proposed if one not in known]
         known.update(zip(fresh, _distances(ways, noise, fresh).tolist(), strict=True))
         spacing, limit = _yardstick({pair: known[pair] for pair in proposed})
-        joined = [pair for pair in proposed if known[pair] < limit]
+        joined = _begun_alike(outlines, [pair for pair in proposed if known[pair] < limit])
         copies += joined
         first = earliest(joined)
         alive = np.array([one for one in alive.tolist() if first.get(one, one) == one])
@@ -155,6 +157,16 @@ def _distances(ways: NDArray[np.float32], noise: NDArray[np.float32], pairs: Seq
         shrink = (1.0 / np.maximum(1.0, unit))[:, None]
         found.append(aligned(ways[first] * shrink, ways[second] * shrink))
     return np.concatenate(found) if found else np.zeros(0)
+
+
+def _begun_alike(outlines: Sequence[Outline], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Leave out pairs that begin in different places: what lies still at first lies elsewhere, by more than noise."""
+    alike = []
+    for a, b in pairs:
+        (here, fine), (there, fine_too) = outlines[a].begin(), outlines[b].begin()
+        if (np.abs(here - there) <= ELSEWHERE * np.maximum(fine, fine_too)).all():
+            alike.append((a, b))
+    return alike
 
 
 def _yardstick(known: Mapping[tuple[int, int], float]) -> tuple[float | None, float]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.domain.logged import StreamInfo
 from saqiya.domain.streams import Stream
+from saqiya.models.normaliser import RESOLUTION
 from saqiya.models.roles import MOST_COLUMNS_N, Role, roles_of
 from saqiya.models.rows import EXECUTED, OBSERVATION
 
@@ -25,6 +26,7 @@ DENSE_N = 4 * OUTLINE_N
 NEARBY_N = 6
 LOUD = 3.0
 """What moves less than this many times its noise did not move."""
+BEGIN_N = 5
 FAR = 1e9  # a broken sensor's 1e300 has no square
 
 
@@ -41,6 +43,13 @@ class Outline:
     widths: tuple[int, ...]
     points: NDArray[np.float32]
     noise: NDArray[np.float32]
+
+    def begin(self) -> tuple[Vector, Vector]:
+        """Return where each signal begins, and how finely that is known: float64 (D,); infinite where it moves."""
+        first = self.points[:BEGIN_N].astype(np.float64)
+        where = np.median(first, axis=0)
+        fine = RESOLUTION * np.maximum(1.0, np.abs(where)) + self.noise
+        return where, np.where(np.ptp(first, axis=0) <= LOUD * fine, fine, np.inf)
 
 
 def compared(infos: Sequence[StreamInfo]) -> tuple[tuple[str, int], ...]:
