@@ -108,6 +108,13 @@ def test_factors_that_always_go_together_make_no_pairs():
     assert {"operator": "bob", "site": "lab"} in [one.factors for one in broken.gaps]
 
 
+def test_of_two_factors_that_say_the_same_one_makes_pairs():
+    kinds = [("lift", "A", "panda"), ("door", "B", "panda"), ("pour", "C", "two pandas")]
+    found = covered(*[({"task": t, "environment": e, "robot": r}, "shown", 6) for t, e, r in kinds])
+    assert (found.together, found.spare) == ((("environment", "task"),), {"environment"})
+    assert {name for one in found.gaps for name in one.factors} == {"robot", "task"}
+
+
 def test_where_training_is_silent_nobody_claims_that_it_was_never_shown():
     found = covered(({"task": "t"}, "shown", 9), ({"task": "t", "light": "dark"}, "bad", 3))
     assert (found.silent, found.gaps) == (("light",), ())
@@ -125,7 +132,7 @@ def test_hints_and_failed_tries_are_told_and_count_as_shown_nowhere():
     told = {one.value: (one.shown_n, one.suggested_n, one.lost_n) for one in found.values["strategy"]}
     assert told == {"pinch": (6, 0, 0), "push": (0, 2, 0), "scoop": (0, 0, 2)}
     assert [one.factors["strategy"] for one in found.gaps] == ["scoop"]
-    assert "2 tries of it failed or are in quarantine" in found.gaps[0].why
+    assert "; 2 times it was tried, and training cannot use that" in found.gaps[0].why
 
 
 def test_spellings_that_differ_in_capitals_are_one_value():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -20,6 +21,8 @@ __all__ = ["coverage_page", "day_of", "heatmap", "pair_of", "worst", "write_cove
 TEMPLATES = Path(__file__).parent / "templates"
 LABEL_PX, CELL_PX, ROW_PX, HEAD_PX = 150, 64, 34, 26
 LETTER_PX = 6.6
+BREAKS = re.compile(r"(?<=[ +_/-])(?=[^ ])|(?<=[a-z])(?=[A-Z])")
+"""Where a value may be broken: after blanks and signs, and before a capital inside a word."""
 MOST_ROWS_N, MOST_COLUMNS_N, MOST_PICTURES_N, MOST_GAPS_N = 30, 14, 8, 30
 SHADES = ("#e4eef6", "#c3d9ea", "#93bcda", "#5b97c4")
 """Of cells that were shown up to 4, 19, 99 times, and more often."""
@@ -120,7 +123,7 @@ def worst(found: Coverage) -> list[Pair]:
         both = tuple(gap.factors)
         cost, n = missing.get(both, (0.0, 0))
         missing[both] = (cost + gap.expected_failures, n + 1)
-    able = [both for both in found.pairs if both not in found.together]
+    able = [both for both in found.pairs if found.spare.isdisjoint(both)]
     ranked = sorted(able, key=lambda both: missing.get(both, (0.0, 0)), reverse=True)
     return [found.pairs[both] for both in ranked[:MOST_PICTURES_N]]
 
@@ -173,10 +176,11 @@ def _wrapped(text: str, room_px: float) -> list[str]:
     if len(halves) == 2 and max(map(len, halves)) <= most:
         return halves
     lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > most:
+    for part in BREAKS.split(text):
+        if lines[-1] and len((lines[-1] + part).rstrip()) > most:
             lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
+        lines[-1] += part
+    lines = [line.strip() for line in lines]
     kept = [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines[:2]]
     if len(lines) > 2 and not kept[-1].endswith("…"):
         kept[-1] = f"{kept[-1][: most - 1]}…"

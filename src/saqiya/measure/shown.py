@@ -23,6 +23,7 @@ Counts = NDArray[np.int64]
 MOST_VALUES_N = 64
 """A factor with more values has no pairs: it is a name for single tries, such as a file or a minute."""
 LEVEL = 0.95
+FIRST = ("task", "embodiment", "object")
 APART = (By.SUGGESTED, By.UNREAD)
 
 
@@ -145,6 +146,7 @@ class Coverage:
         pairs: by (factor, factor), in the table's order of factors.
         gaps: what deployment met first, by the failures to expect there; then what nobody met yet.
         together: pairs of factors of which each tells the other.
+        spare: the one of each such two that is left out of the gaps of pairs, since the other says the same.
         crowded: factors with too many values for pairs.
         silent: factors of which no training try tells, though deployment or the file does.
         shown_n, met_n: tries of each kind.
@@ -155,6 +157,7 @@ class Coverage:
     pairs: Mapping[tuple[str, str], Pair]
     gaps: tuple[Gap, ...]
     together: tuple[tuple[str, str], ...]
+    spare: frozenset[str]
     crowded: tuple[str, ...]
     silent: tuple[str, ...]
     shown_n: int
@@ -232,8 +235,9 @@ def coverage(
     pairs = {one.factors: one for one in found}
     shown_n = int(tries.shown.sum())
     gaps = [gap for some in single for gap in _gaps_of_values(some, thin_n, shown_n, region_of)]
+    spare = _spare(table, together)
     for pair in found:
-        if pair.factors not in together:
+        if pair.factors not in together and spare.isdisjoint(pair.factors):
             gaps.extend(_gaps_of_pair(pair, thin_n, region_of))
     return Coverage(
         values=values,
@@ -241,6 +245,7 @@ def coverage(
         pairs=pairs,
         gaps=tuple(sorted(gaps, key=lambda one: (not one.met_n, -one.expected_failures, -one.met_n, len(one.factors)))),
         together=tuple(sorted(together)),
+        spare=spare,
         crowded=crowded,
         silent=tuple(name for name, some in values.items() if _silent(some)),
         shown_n=shown_n,
@@ -343,6 +348,17 @@ def _tells(pair: Pair) -> bool:
     return bool(there.sum() > 1 and rows.max() == 1 and columns.max() == 1)
 
 
+def _spare(table: FactorTable, together: set[tuple[str, str]]) -> frozenset[str]:
+    """Return of each two factors that go together the one that is known of fewer tries; task and object stay."""
+    known = dict(zip(table.factors, (table.codes >= 0).T, strict=True))
+    spare: set[str] = set()
+    for both in sorted(together):
+        less, more = sorted(both, key=lambda name: (int(known[name].sum()), name in FIRST, name))
+        if spare.isdisjoint(both) and not (known[less] & ~known[more]).any():
+            spare.add(less)
+    return frozenset(spare)
+
+
 def _expected(met_n: int, judged_n: int, failed_n: int) -> float:
     return met_n * (failed_n + 0.5) / (judged_n + 1.0)
 
@@ -389,7 +405,7 @@ def _gaps_of_values(values: Sequence[Value], thin_n: int, shown_n: int, region_o
     for one in values:
         if _missing(one.shown_n, one.met_n, thin_n) and not (one.suggested_n and not one.met_n):
             count = (one.met_n, one.judged_n, one.judged_n - one.succeeded_n)
-            lost = f"; {one.lost_n} tries of it failed or are in quarantine" if one.lost_n else ""
+            lost = f"; {_times(one.lost_n)} it was tried, and training cannot use that" if one.lost_n else ""
             gaps.append(_gap({one.factor: one.value}, one.shown_n, count, region_of, lost + silent))
     return gaps
 
