@@ -71,6 +71,7 @@ def main() -> None:
         duplicates,
         failures,
         look,
+        novelty,
         plan,
         saturation,
         verbs,

@@ -17,10 +17,8 @@ from saqiya.domain.nouns import (
     DatasetVersion,
     Decision,
     Deployment,
-    Episode,
     GateDecision,
     Noun,
-    Novelty,
     Policy,
 )
 from saqiya.errors import GuardRefusal, UsageError
@@ -143,26 +141,6 @@ def _estimate(found: Any) -> str:  # noqa: ANN401 - JSON from a stored report
     if not isinstance(found, dict) or found.get("value") is None:
         return "too few to say"
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f}), n {found['n']}"
-
-
-@app.command()
-def measure(
-    episodes: Annotated[
-        list[str] | None, typer.Argument(help="Episodes by id or key; default: all corrections.")
-    ] = None,
-    where: Where = Path(),
-    as_json: JsonFlag = False,
-) -> None:
-    """Measure episodes in bits relative to the champion; triage and plans read these numbers."""
-    with opened(where, quiet=as_json) as wheel:
-        chosen = [wheel.episode(one) for one in episodes or []]
-        chosen = chosen or [one for one in wheel.store.catalog.all(Episode) if one.source == "correction"]
-        made: tuple[Novelty, ...] = wheel.measure(chosen)
-    if as_json:
-        emit(made)
-    else:
-        table = [(n.episode, f"{n.bits:.1f}", f"{n.bits_per_step:.2f}", n.steps, n.relative_to) for n in made]
-        rows("Novelty", ("episode", "bits", "bits a step", "steps (the rival)", "relative to"), table)
 
 
 @app.command()

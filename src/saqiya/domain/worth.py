@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from saqiya.domain.ids import DatasetVersionId, EpisodeId, FailureId, FailureModeId, PolicyId
+from saqiya.domain.ids import DatasetVersionId, EpisodeId, FailureId, FailureModeId, NounId, PolicyId
 from saqiya.domain.logged import Noun
 from saqiya.domain.streams import JsonValue, Span, Start
 from saqiya.domain.words import CorrectionKind
@@ -27,9 +27,13 @@ __all__ = [
 class Novelty(Noun):
     """What an episode tells a named policy that it does not know yet, in bits, beside its dumb rival: its length.
 
-    `relative_to` is the policy's id: the number means nothing without it.
+    `relative_to` is the id of the policy, or of the dataset version where no policy was named: the number means
+    nothing without it.
 
     Attributes:
+        worth: the bits that count: where the deployed policy will be, and where nothing near was shown; 0 where `junk`.
+        information: bits that the episode adds to what training covers, whatever the policy makes of it.
+        dataset: the version that stands for what the policy knows, where it was named beside it.
         bits: of the whole episode, or of `span`, by `method`.
         coverage: distance from the start to the nearest start that the policy was trained from.
         surprisal: bits of states that the policy's training data did not show.
@@ -43,7 +47,7 @@ class Novelty(Noun):
 
     kind: ClassVar[str] = "novelty"
     episode: EpisodeId
-    relative_to: PolicyId
+    relative_to: NounId
     method: str
     bits: float
     bits_per_step: float
@@ -54,6 +58,9 @@ class Novelty(Noun):
     consistency: float | None = None
     junk: str = ""
     nearest: EpisodeId | None = None
+    worth: float | None = None
+    information: float | None = None
+    dataset: DatasetVersionId | None = None
     span: Span | None = None
 
 

@@ -46,10 +46,10 @@ from saqiya.loop.data import Data
 from saqiya.loop.failures import Failures
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.lives import lives_of
+from saqiya.loop.measuring import Measuring
 from saqiya.loop.pump import Pump
 from saqiya.loop.recheck import recheck
 from saqiya.loop.rolling import Rolling
-from saqiya.measure import stage as measure
 from saqiya.mix import stage as mix
 from saqiya.stores.lineage import Kin, walk
 from saqiya.stores.verify import Report, verify
@@ -181,6 +181,11 @@ class Flywheel:
         return Pump(self)
 
     @cached_property
+    def measuring(self) -> Measuring:
+        """Measures novelty, and keeps what it was measured against last."""
+        return Measuring(self)
+
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words for failures: the built-in ones, and those of the workspace's vocabulary.toml."""
         return read_vocabulary(self.store.root / VOCABULARY)
@@ -300,19 +305,9 @@ class Flywheel:
         return self.failures.detect(self._deployed()[1], beside=beside)
 
     def measure(self, episodes: Sequence[Episode]) -> tuple[Novelty, ...]:
-        """Measure episodes in bits relative to the champion: the policy that they are meant to teach."""
-        champion, _ = self._deployed()
-        spec = self.site.spec
-        return measure.run(
-            self.store,
-            episodes,
-            champion,
-            train.load(self.store, champion),
-            action_range=spec.action_high - spec.action_low,
-            training=_starts(self.training_episodes(champion)),
-            ranges=spec.factors,
-            spent=self.account.spent,
-        )
+        """Measure episodes relative to the champion: the policy that they are meant to teach."""
+        self._deployed()
+        return self.measuring.measure(episodes)
 
     def triage(self) -> triage.Triaged:
         """Name, group and rank the failures of the last deployment, and ask for corrections."""
@@ -486,7 +481,3 @@ class Flywheel:
         episodes = [self.store.catalog.get(one, Episode) for one in deployment.episodes]
         outcomes = detect.outcomes_of(self.store, episodes)
         return [(one, outcomes[one.id]) for one in episodes]
-
-
-def _starts(episodes: Iterable[Episode]) -> list[Start]:
-    return [episode.start for episode in episodes if episode.start is not None]

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from saqiya.correct.became import Became
-from saqiya.domain.nouns import Ablation, CollectionPlan, Correction, CorrectionRequest, Episode, Intent
+from saqiya.domain.nouns import Ablation, CollectionPlan, Correction, CorrectionRequest, Episode, Intent, Novelty
 from saqiya.loop.aim import aim, cleared, given, serve
 from saqiya.loop.became import became
 from saqiya.loop.factors import Factors
@@ -148,7 +148,7 @@ class Pump:
         Args:
             candidates: a subset, a dataset version, or episodes; () for all accepted corrections.
             choose: how many of them.
-            score: "novelty", "bits", "surprisal", "length" or "random".
+            score: "novelty", "worth", "bits", "surprisal", "learnable", "length" or "random".
             seeds: how often each arm is retrained, 4 or more.
             tries: how many judge each policy, where there is a site.
             base: what all policies learn from; () for the bootstrap.

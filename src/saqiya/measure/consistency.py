@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from saqiya.domain.contracts import Vector
-from saqiya.measure.known import resolved
+from saqiya.measure.scales import resolved
 from saqiya.measure.taught import Taught
 from saqiya.models.normaliser import RESOLUTION
 from saqiya.models.scaling import Scale

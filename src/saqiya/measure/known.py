@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 from saqiya.errors import TooLittle
+from saqiya.measure.scales import resolved
+from saqiya.measure.surprisal import FLOOR, surprise
 from saqiya.measure.taught import Taught
 from saqiya.models.normaliser import RESOLUTION
-from saqiya.models.scaling import Scale, give_voice, robust_scale
+from saqiya.models.scaling import Scale
 
-__all__ = ["Known", "kernel", "known_by", "resolved", "thinned", "tree_of"]
+__all__ = ["Known", "kernel", "known_by", "thinned", "tree_of"]
 
 T = TypeVar("T", bound=np.generic)
 
@@ -29,22 +31,8 @@ MOST_STEPS_N = 250
 KEPT_ROWS_N = 50_000
 ASKED_N = 32
 """Episodes that are left out in turn, where something is asked of the reference itself."""
-FLOOR = 0.01
-"""Distances below this share of a typical spread count as equal."""
 ALIKE_N = 3
 STRANGE_SPACINGS = 4.0
-
-
-def resolved(rows: Vector, widths: Sequence[int]) -> Scale:
-    """Return a robust scale of rows (t, D) in which a channel that moves less than a sensor resolves is silent.
-
-    Its own spread would be a sensor's noise, and a jitter of 3 mm in it would outweigh everything that moved. It takes
-    the typical spread of its stream, or keeps its own unit where all of the stream stood still.
-    """
-    plain = robust_scale(rows, [1] * rows.shape[1])
-    low, high = np.quantile(rows, [0.0, 1.0], axis=0)
-    spread = np.where((plain.spread < RESOLUTION) | (high - low < RESOLUTION), 0.0, plain.spread)
-    return Scale(plain.centre, give_voice(spread, widths))
 
 
 @dataclass(frozen=True)
@@ -70,12 +58,8 @@ class Known:
         return found
 
     def surprisal(self, one: Taught) -> Vector:
-        """Return bits of each step, float64 (t,): max(0, log2(distance / usual distance between tries)).
-
-        A state no farther from the data than tries lie from one another brings nothing; each doubling brings a bit.
-        """
-        bits: Vector = np.maximum(0.0, np.log2(np.maximum(self.distance(one), FLOOR) / max(self.spacing, FLOOR)))
-        return bits
+        """Return bits of each step, float64 (t,): how surprising its state is to the known ones (`surprise`)."""
+        return surprise(self.distance(one), self.spacing)
 
     def strangeness(self, one: Taught) -> Vector:
         """Return how new each step's place is, float64 (t,): 0 at a known one, 1 from four times the spacing on."""

@@ -2,67 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from saqiya.domain.contracts import Progress, RunnablePolicy, Vector
-from saqiya.domain.nouns import Duplicate, Episode, Noun, Novelty, Policy
-from saqiya.domain.streams import Start
-from saqiya.measure.bits import epistemic_bits
+from saqiya.domain.nouns import DatasetVersion, Duplicate, Episode, Noun, Novelty, Outcome, Policy
+from saqiya.domain.streams import Span
 from saqiya.measure.coverage import start_coverage
 from saqiya.measure.duplicates import find_copies
 from saqiya.measure.outline import Outline, outline
+from saqiya.measure.worth import Reference, Worth, reference
 from saqiya.models.groups import earliest
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["Repeats", "duplicates", "run"]
+__all__ = ["Against", "Repeats", "duplicates", "refer", "run"]
 
 
-def run(  # noqa: PLR0913 - a shell takes what the config says, each thing by its name
+@dataclass(frozen=True)
+class Against:
+    """Whom episodes are measured against: a policy, a dataset version in place of what it was trained on, or both.
+
+    Attributes:
+        training: episodes that stand for what is known.
+        met: tries of the deployed policy; () where it never was.
+        ranges: full range of each start factor, where known.
+    """
+
+    policy: Policy | None
+    dataset: DatasetVersion | None
+    training: tuple[Episode, ...]
+    met: tuple[Episode, ...]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+Spent = Callable[[str], AbstractContextManager[None]]
+
+
+def refer(
+    store: Workspace, against: Against, loaded: RunnablePolicy | None, *, action_range: Vector | None, spent: Spent
+) -> Reference:
+    """Read what episodes are measured against; a reference serves any number of episodes.
+
+    Args:
+        store: the workspace.
+        against: the same as nouns.
+        loaded: the policy in memory; None for a black box.
+        action_range: float64 (d,), high minus low of each action dimension; what was seen in training where None.
+        spent: books the time in which the policy answers, as "measuring".
+
+    Raises:
+        UsageError: there is neither a policy with members nor a training episode.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    training = [dict(store.streams(one)) for one in against.training]
+    met = [dict(store.streams(one)) for one in against.met]
+    with spent("measuring"), threadpool_limits(1, user_api="blas"):
+        return reference(training, policy=loaded, met=met, action_range=action_range)
+
+
+def run(
     store: Workspace,
     episodes: Sequence[Episode],
-    policy: Policy,
-    loaded: RunnablePolicy,
+    against: Against,
+    found: Reference,
     *,
-    action_range: Vector,
-    training: Sequence[Start],
-    ranges: dict[str, tuple[float, float]],
-    spent: Callable[[str], AbstractContextManager[None]],
+    outcomes: Mapping[str, Outcome],
+    spent: Spent,
+    span_s: tuple[float, float] | None = None,
 ) -> tuple[Novelty, ...]:
-    """Measure each episode's epistemic bits relative to `policy`, beside its length and its start's coverage.
+    """Measure episodes and store the numbers, each with what it is relative to; what was stored before stays.
 
     Args:
         store: the workspace.
         episodes: what is measured.
-        policy: the reference; its id goes into every number.
-        loaded: the same policy in memory.
-        action_range: float64 (d,), high minus low of each action dimension.
-        training: starts of the policy's own training episodes.
-        ranges: full range of each start factor.
+        against: what the numbers are relative to.
+        found: the same, read by `refer`.
+        outcomes: what each episode came to, by id.
         spent: books the time in which the policy answers, as "measuring".
-    """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        span_s: only this part, half-open, in seconds from each episode's start.
 
+    Raises:
+        InvalidEpisode: an episode lacks a stream, or has no step in the span.
+    """
+    from threadpoolctl import threadpool_limits
+
+    spans = [_span(one, span_s) for one in episodes]
     streams = [dict(store.streams(one)) for one in episodes]
     # One thread: more of them change the last bit, and on a busy machine wait a hundred times longer for each other.
     with spent("measuring"), threadpool_limits(1, user_api="blas"):
-        found = [epistemic_bits(loaded, one, action_range=action_range) for one in streams]
-    rows: list[tuple[Noun, str]] = []
-    for episode, bits in zip(episodes, found, strict=True):
-        covered = start_coverage([episode.start], training, ranges)[0] if episode.start and training else None
-        novelty = Novelty(
-            id=store.catalog.new_id("novelty"),
-            episode=episode.id,
-            relative_to=policy.id,
-            method=bits.method,
-            bits=bits.total,
-            bits_per_step=bits.mean,
-            steps=bits.steps,
-            coverage=covered.distance if covered else None,
-        )
-        rows.append((novelty, f"{store.catalog.key_of(episode.id)}/novelty/{store.catalog.key_of(policy.id)}"))
+        worths = [
+            found.worth(held, outcomes.get(one.id, Outcome.UNKNOWN), span=span)
+            for one, held, span in zip(episodes, streams, spans, strict=True)
+        ]
+    rows = [
+        (_novelty(store, one, worth, span, against), _key(store, one, span, against))
+        for one, worth, span in zip(episodes, worths, spans, strict=True)
+    ]
     return tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, Novelty))
+
+
+def _novelty(store: Workspace, episode: Episode, worth: Worth, span: Span | None, against: Against) -> Novelty:
+    starts = [one.start for one in against.training if one.start is not None]
+    covered = start_coverage([episode.start], starts, against.ranges)[0] if episode.start and starts else None
+    relative_to = against.policy or against.dataset
+    assert relative_to is not None
+    return Novelty(
+        id=store.catalog.new_id("novelty"),
+        episode=episode.id,
+        relative_to=relative_to.id,
+        method=worth.bits.method,
+        bits=worth.bits.total,
+        bits_per_step=worth.bits.mean,
+        steps=worth.bits.steps,
+        coverage=covered.distance if covered else None,
+        surprisal=worth.surprisal,
+        learnable=worth.learnable,
+        consistency=worth.consistency,
+        junk=worth.junk,
+        nearest=against.training[worth.nearest].id if worth.nearest is not None else None,
+        worth=worth.worth,
+        information=worth.information,
+        dataset=against.dataset.id if against.dataset else None,
+        span=span,
+    )
+
+
+def _key(store: Workspace, episode: Episode, span: Span | None, against: Against) -> str:
+    of = [one for one in (against.policy, against.dataset) if one is not None]
+    parts = [store.catalog.key_of(episode.id), "novelty", *(store.catalog.key_of(one.id) for one in of)]
+    return "/".join([*parts, *([f"{span.start_ns}..{span.end_ns}"] if span else [])])
+
+
+def _span(episode: Episode, span_s: tuple[float, float] | None) -> Span | None:
+    if span_s is None:
+        return None
+    long_s = (episode.end_ns - episode.start_ns) / 1e9
+    begin_s, end_s = (min(at, long_s) for at in span_s)
+    return Span(episode.start_ns + round(1e9 * begin_s), episode.start_ns + round(1e9 * end_s))
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Reference:
     Attributes:
         names: the observation streams that make a state.
         policy: the policy in memory; None where only its training episodes, or a dataset, are at hand.
+        members: whether the policy answers with samples, and so says how unsure it is.
         known: what the training episodes say; None where there are fewer than two.
         gate: what self-consistency trusted episodes have; None where there are none.
         met: states that the policy met when deployed; None where it never was.
@@ -66,6 +67,7 @@ class Reference:
 
     names: tuple[str, ...]
     policy: RunnablePolicy | None
+    members: bool
     known: Known | None
     gate: Gate | None
     met: Any
@@ -108,7 +110,7 @@ class Reference:
         )
 
     def _bits(self, streams: Mapping[str, Stream], one: Taught, span: Span | None) -> Bits:
-        if self.policy is not None:
+        if self.policy is not None and self.members:
             return epistemic_bits(self.policy, streams, action_range=self.action_range, span=span)
         if self.known is None:
             raise UsageError(
@@ -151,7 +153,7 @@ def reference(
 
     Args:
         training: the policy's training episodes, or those of a dataset version.
-        policy: must return samples; None for a black box.
+        policy: in memory; None for a black box.
         trusted: episodes that are known to be good; the training episodes where None.
         met: tries of the deployed policy; () where there are none, and then every state counts.
         action_range: float64 (d,); what was seen in training where None.
@@ -159,6 +161,10 @@ def reference(
     Raises:
         UsageError: there is neither a policy nor an episode.
     """
+    if policy is None and not training:
+        raise UsageError(
+            "there is neither a policy that runs here nor a training episode", remedy="Name a dataset version."
+        )
     names = _names(policy, training)
     shown = [taught(one, names) for one in training]
     good = shown if trusted is None else [taught(one, names) for one in trusted]
@@ -167,13 +173,13 @@ def reference(
     except TooLittle:
         known = None
     if action_range is None:
-        seen = np.concatenate([one.action for one in shown])
-        action_range = seen.max(axis=0) - seen.min(axis=0)
+        action_range = np.ptp(np.concatenate([one.action for one in shown]), axis=0) if shown else np.array(0.0)
     tree = None
     if met and known is not None:
         states = np.concatenate([taught(one, names).state for one in met])
         tree = tree_of(known.scale.apply(thinned(states, MET_ROWS_N)))
-    return Reference(names, policy, known, gate_of(good), tree, action_range)
+    members = policy is not None and (not shown or _has_members(policy, shown[0]))
+    return Reference(names, policy, members, known, gate_of(good), tree, action_range)
 
 
 def _names(policy: RunnablePolicy | None, training: Sequence[Mapping[str, Stream]]) -> tuple[str, ...]:
@@ -191,6 +197,13 @@ def _answers(policy: RunnablePolicy, one: Taught) -> Action:
         return policy.act_batch(seen)
     each = [policy.act({name: rows[step] for name, rows in seen.items()}) for step in range(len(one.state))]
     return Action(np.stack([answer.chunk for answer in each]), noise=each[0].noise)
+
+
+def _has_members(policy: RunnablePolicy, one: Taught) -> bool:
+    parts = np.split(one.state[0], np.cumsum(one.widths)[:-1])
+    policy.reset(0)
+    samples = policy.act(dict(zip(policy.spec.observation, parts, strict=True))).samples
+    return samples is not None and len(samples) > 1
 
 
 def _failed(outcome: Outcome) -> str:
