@@ -11,11 +11,15 @@ import typer
 from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 
+RIVALS = ("random", "longest", "plain")
+
 
 @app.command()
 def ablate(
     choose: Annotated[int, typer.Option(help="How many of the candidates to choose.")] = 10,
-    score: Annotated[str, typer.Option(help="novelty, bits, surprisal, length, or random: the null.")] = "novelty",
+    score: Annotated[
+        str, typer.Option(help="novelty, worth, bits, surprisal, learnable, length or random: the null.")
+    ] = "novelty",
     seeds: Annotated[int, typer.Option(help="How often every arm is retrained; 4 or more.")] = 8,
     tries: Annotated[int, typer.Option(help="Tries that judge each policy, where there is a site.")] = 50,
     candidates: Annotated[
@@ -31,7 +35,7 @@ def ablate(
     """
     with opened(where, quiet=as_json) as wheel:
         if not as_json:
-            say(wheel.pump.foresee_ablation(seeds))
+            say(wheel.pump.foresee_ablation(seeds, tries))  # before anything runs
         made = wheel.pump.ablate(
             candidates or (), choose=choose, score=score, seeds=seeds, tries=tries, base=base or ()
         )
@@ -53,7 +57,7 @@ def _show(report: Mapping[str, Any]) -> None:
             f"{arm['human_steps']:.0f}",
             f"{arm['takeovers']:.0f}",
         )
-        for name, arm in report["arms"].items()
+        for name, arm in sorted(report["arms"].items(), key=lambda item: item[0] in RIVALS)
     ]
     judged = (
         f"{report['tries']} tries each"

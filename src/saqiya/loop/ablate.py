@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SCATTER", "Ask", "ablate", "foreseen"]
 
-SCATTER = 0.05
-"""Standard deviation of success between two trainings on one set, before anything is known: 3 to 6 points were seen."""
+SCATTER = 0.03
+"""Standard deviation of success between two trainings on one set without the luck of the tries: on pick-place."""
+SHARED = 0.5
+"""Of the variance that the tries bring, this much is common to all policies: they begin at the same starts."""
 USUAL_TRAINER = "ensemble"
 PLAIN_MOST_N = 10_000
 ERROR, SUCCESS, RANDOM = "action error", "success", "random"
@@ -54,13 +56,18 @@ class Ask:
     base: tuple[str, ...] = ()
 
 
-def foreseen(seeds: int) -> str:
-    """Say, before anything is run, which differences so many seeds can see."""
-    points = 100.0 * visible(seeds, SCATTER)
+def foreseen(seeds: int, tries: int) -> str:
+    """Say, before anything is run, which differences so many seeds and tries can see."""
+    scatter = float(np.sqrt(SCATTER**2 + (1.0 - SHARED) * 0.25 / tries))
     return (
-        f"With {seeds} seeds you can see differences from random choice of about {points:.0f} points of success, "
-        f"if two trainings on one set differ as usual (standard deviation {100 * SCATTER:.0f} points)."
+        f"With {seeds} seeds of {tries} tries you can see differences from random choice of {_seen(seeds, scatter)}, "
+        f"if success scatters by {100.0 * scatter:.0f} points between two trainings on one set."
     )
+
+
+def _seen(seeds: int, scatter: float) -> str:
+    points = 100.0 * visible(seeds, scatter)
+    return f"about {points:.0f} points" if points < 100.0 else "no size at all"
 
 
 def ablate(wheel: Flywheel, ask: Ask) -> Ablation:
@@ -312,6 +319,6 @@ def _sentence(bench: _Bench, judged: Verdict) -> str:
         beaten = ", ".join(map(told, judged.differences))
         return f"Yes: {said} made better policies over {ask.seeds} seeds, in {unit} than {beaten}."
     lost = ", ".join(told(one) for one in judged.differences if not one.better)
-    seen = times * visible(ask.seeds, judged.scatter)
-    blind = "" if bench.measure == ERROR else f"; differences of about {seen:.0f} points would have been seen"
+    seen = _seen(ask.seeds, judged.scatter)
+    blind = "" if bench.measure == ERROR else f"; by how these scattered, differences of {seen} can be seen"
     return f"No: over {ask.seeds} seeds {said} did not beat, in {unit} {lost}{blind}."
