@@ -142,13 +142,16 @@ def test_spellings_that_differ_in_capitals_are_one_value():
     assert table.by == ({By.LOG: 1, By.PERSON: 1},)
 
 
-def test_a_region_is_told_by_its_start_factors():
+def test_a_region_is_told_by_its_start_factors_and_all_else_as_it_is():
+    kinds = [("near", "day"), ("far", "day"), ("near", "dim")]
+    rows = [({"pose": pose, "light": light}, "shown", 9) for pose, light in kinds]
     found = covered(
-        ({"pose": "near"}, "shown", 9),
-        ({"pose": "far"}, "bad"),
+        *rows,
+        ({"pose": "far", "light": "dim"}, "bad"),
         region_of=lambda factor, value: {"x": {"near": "0..1", "far": "1..2"}[value]} if factor == "pose" else {},
     )
-    assert found.gaps[0].region == {"x": "1..2"}
+    assert found.gaps[0].factors == {"light": "dim", "pose": "far"}
+    assert found.gaps[0].region == {"light": "dim", "x": "1..2"}
 
 
 def test_a_name_for_single_tries_has_no_pairs():

@@ -124,7 +124,7 @@ class Gap:
         met_n, failed_n: how often deployed policies met it, and failed there.
         shown_n: how often it was shown.
         why: one sentence.
-        region: its start factors, {"object_x": "0.1..0.2"}, where a region of starts is among them.
+        region: the same, a region of starts by its start factors: {"lighting": "dark", "object_x": "0.1..0.2"}.
         expected_failures: of as many tries as met it, at (failed + 1/2) / (judged + 1); gaps are ranked by it.
     """
 
@@ -390,7 +390,7 @@ _Regions = Callable[[str, str], Mapping[str, str]]
 def _gap(
     factors: dict[str, str], shown_n: int, count: tuple[int, int, int], region_of: _Regions, more: str = ""
 ) -> Gap:
-    region = {name: part for one in factors.items() for name, part in region_of(*one).items()}
+    region = {name: part for one in factors.items() for name, part in (region_of(*one) or dict([one])).items()}
     told = " with ".join(f"{factor} {value}" for factor, value in factors.items())
     return Gap(factors, count[0], count[2], shown_n, _why(told, shown_n, count) + more, region, _expected(*count))
 
