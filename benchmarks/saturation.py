@@ -25,7 +25,7 @@ TRIES_N = 100
 
 
 def run(*, quick: bool = False) -> Iterator[Figure]:
-    """Yield coverage by shape, errors beside the rivals', what the stop rule lost; then the same of retrained policies."""
+    """Yield coverage by shape, errors beside the rivals', what stopping lost; then the same of retrained policies."""
     seeds = range(2) if quick else SEEDS
     yield from _simulated(seeds, 2 if quick else CURVES_N)
     yield from _retrained(seeds)
@@ -37,17 +37,17 @@ def _simulated(seeds: Sequence[int], curves_n: int) -> Iterator[Figure]:
     lost, stopped = [], []
     for seed in seeds:
         rows = [row for index in range(curves_n) for row in _curves(seed, index)]
-        for name in [*dict.fromkeys(row["shape"] for row in rows)]:
+        for name in dict.fromkeys(str(row["shape"]) for row in rows):
             held[name].append(float(np.mean([row["held"] for row in rows if row["shape"] == name])))
         held["all"].append(float(np.mean([row["held"] for row in rows])))
         held["foreseeable"].append(float(np.mean([r["held"] for r in rows if r["shape"] not in UNFORESEEN])))
         for name in ("fit", "no change", "last slope"):
             errors[name].append(float(np.mean([row[name] for row in rows])))
         stops = [row for row in rows if row["stopped"]]
-        stopped.append(len(stops) / max(1, sum(row["near"] for row in rows)))
+        stopped.append(len(stops) / sum(bool(row["near"]) for row in rows))
         lost.append(float(np.mean([row["lost"] for row in stops])) if stops else 0.0)
-    for name in held:
-        told = _mean(held[name])
+    for name, shares in held.items():
+        told = _mean(shares)
         judged = name in {"all", "foreseeable"}
         figure = f"saturation.simulated.coverage.{name}"
         yield at_least(figure, told, 0.9, command=COMMAND) if judged else shown(figure, told, command=COMMAND)

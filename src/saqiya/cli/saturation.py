@@ -10,7 +10,7 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
-from saqiya.errors import GuardRefusal
+from saqiya.errors import AlreadyThere, GuardRefusal
 from saqiya.loop.phases import Place
 from saqiya.loop.saturation import Told
 from saqiya.loop.saturation_picture import write_picture
@@ -40,6 +40,8 @@ def saturation(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what 10 and 50 more demonstrations would bring, by task, mode and condition, and where to stop."""
+    if picture is not None and picture.exists():
+        raise AlreadyThere("exists", subject=str(picture), remedy="Choose another name.")
     with opened(where, quiet=as_json) as wheel:
         measured = (
             wheel.pump.retrain(version, sizes=sizes, seeds=seeds, tries=tries, trainer=trainer) if retrain else None
