@@ -94,6 +94,7 @@ def test_a_start_lies_in_a_region_of_its_range_or_outside():
     assert grid.value_of(Start(0, {"object_x": 1.0})) is None
     assert len(set(grid.values)) == 9
     assert grid.parts(grid.values[0]) == {"object_x": "0.00..1.00", "object_y": "0.000..0.100"}
+    assert grid.parts("x under 0.00, y over 0.300") == {"object_x": "-inf..0.00", "object_y": "0.300..inf"}
     assert Grid({"lift": (0.0, 3.0)}).parts("1.00..2.00") == {"lift": "1.00..2.00"}
 
 

@@ -150,9 +150,10 @@ class Grid:
         return tuple(self._joined(words) for words in product(*parts))
 
     def parts(self, value: str) -> dict[str, str]:
-        """Return a region by start factor: {"object_x": "0.1..0.2", ...}."""
+        """Return a region as a range of each start factor: {"object_x": "0.1..0.2", "object_y": "0.3..inf"}."""
         words = value.split(", ") if len(self.ranges) > 1 else [f"{next(iter(self.ranges))} {value}"]
-        return {name: word.split(" ", 1)[1] for name, word in zip(self.ranges, words, strict=True)}
+        told = {name: word.split(" ", 1)[1] for name, word in zip(self.ranges, words, strict=True)}
+        return {name: _as_range(word) for name, word in told.items()}
 
     def _joined(self, words: Sequence[str]) -> str:
         if len(words) == 1:
@@ -180,6 +181,11 @@ class Grid:
         low, high = self.ranges[name]
         digits = max(0, 2 - math.floor(math.log10((high - low) / self.cuts)))
         return f"{round(edge, digits) + 0.0:.{digits}f}"
+
+
+def _as_range(word: str) -> str:
+    side, _, edge = word.partition(" ")
+    return {"under": f"-inf..{edge}", "over": f"{edge}..inf"}.get(side, word)
 
 
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
