@@ -24,14 +24,15 @@ class Ask:
         agree: so little apart are a person's action and the policy's when they agree, float share of half the range of
             an action, root mean square over its dimensions. 0: the person stays to the end.
         at_step: the control step of a random takeover, which no score decides; the gate only watches such a try.
-        rewind_steps: how many steps before the one that asked the person begins, where the site can restore a state.
+        rewind_steps: where the site can restore a state, the person begins so many steps before trouble began: the last
+            step with a score below `leave`. None: where it asked.
     """
 
     enter: float
     leave: float
     agree: float
     at_step: int | None = None
-    rewind_steps: int = 0
+    rewind_steps: int | None = None
 
 
 @dataclass
@@ -40,12 +41,14 @@ class Hands:
 
     Attributes:
         takeovers: how often a person was asked in so far.
+        calm: the last control step whose score was low.
         agreed: steps in a row for which person and policy agreed and the score was low.
         ahead: steps until the place that asked is passed: after a rewind all looks well again until there.
     """
 
     ask: Ask
     takeovers: int = 0
+    calm: int = 0
     agreed: int = 0
     ahead: int = 0
 
@@ -61,6 +64,8 @@ class Hands:
         if human:
             done = self.agreed >= HANDBACK_STEPS and self.ahead <= 0 and self.takeovers < MOST_TAKEOVERS
             return "handback" if done else ""
+        if score is not None and score < self.ask.leave:
+            self.calm = step
         if left <= LAST_STEPS:
             return ""
         if self.ask.at_step is not None:

@@ -38,7 +38,8 @@ __all__ = ["Control", "Try", "run_try", "steer"]
 OPERATOR_STEPS = 1.0
 """An operator who takes over may use this many horizons from there: recovering takes longer than doing it right."""
 RING_STEPS = 5
-"""While somebody may be asked in, a restorable site's state is kept every so many steps, as far as a rewind goes."""
+"""While somebody may be asked in, a restorable site's state is kept every so many steps."""
+RING_N = 100
 
 
 class Control(StrEnum):
@@ -98,7 +99,7 @@ class _Driver:
     shadows: Mapping[str, Mind] = field(default_factory=dict)
     guard: Guard | None = None
     hands: Hands | None = None
-    ring: deque[_Kept] = field(default_factory=deque)
+    ring: deque[_Kept] = field(default_factory=lambda: deque(maxlen=RING_N))
     left: int = 0
     taken: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -192,8 +193,8 @@ class _Driver:
         human, score = self.control is not Control.AUTONOMOUS, self._score(own)
         wants = hands.wants(step=self.taken, left=self.left, score=score, human=human)
         if not wants:
-            if not human:
-                self._keep(step, hands.ask.rewind_steps)
+            if not human and hands.ask.rewind_steps is not None:
+                self._keep(step)
             return None
         for mind in self.minds():
             mind.queue = []  # what was wanted for another place, or before somebody else moved the robot
@@ -203,26 +204,25 @@ class _Driver:
             self.pen.events.append(Event(step.t_ns, "handback", f"{said} below {hands.ask.leave:.4g}, and they agree"))
             return step
         random = hands.ask.at_step is not None
-        at, rewound = (step, 0) if random else self._rewound(step, hands.ask.rewind_steps)
+        steps = hands.ask.rewind_steps
+        at, rewound = (step, 0) if random or steps is None else self._rewound(step, hands.calm - steps)
         self.ring.clear()
         hands.taken(rewound=rewound)
         self._stop(at.t_ns, f"random: {said}" if random else f"gate: {said} above {hands.ask.enter:.4g}")
         self.asked.append({"t_ns": at.t_ns, "random": random, "score": score, "rewound": rewound})
         return at
 
-    def _keep(self, step: Step, rewind_steps: int) -> None:
-        if rewind_steps and self.taken % RING_STEPS == 0 and isinstance(self.site, Restorable):
+    def _keep(self, step: Step) -> None:
+        if self.taken % RING_STEPS == 0 and isinstance(self.site, Restorable):
             state = self.timed("simulation", self.site.snapshot)
             self.ring.append(_Kept(self.taken, state, step, frozenset(self.seen)))
-            while len(self.ring) > 1 and self.ring[1].taken <= self.taken - rewind_steps:
-                self.ring.popleft()
 
-    def _rewound(self, step: Step, steps: int) -> tuple[Step, int]:
-        """Go back by `steps`, or as far as states are kept; return where it is now and how far back that is."""
+    def _rewound(self, step: Step, to: int) -> tuple[Step, int]:
+        """Go back to after `to` steps, or as near as states are kept; return where it is and how far back that is."""
         if not self.ring or not isinstance(self.site, Restorable):
             return step, 0
-        far = [kept for kept in self.ring if kept.taken <= self.taken - steps]
-        kept = far[-1] if far else self.ring[0]
+        earlier = [kept for kept in self.ring if kept.taken <= to]
+        kept = earlier[-1] if earlier else self.ring[0]
         back, self.taken = self.taken - kept.taken, kept.taken
         at: Step = self.timed("simulation", self.site.restore, kept.state)
         self.pen.wind_back(at.t_ns)
