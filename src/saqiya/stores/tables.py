@@ -336,9 +336,15 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "novelty", Novelty, "Bits that an episode tells a policy.",
-        (_EPISODE, Column("relative_to", TEXT, "the policy's id"), Column("method", TEXT, "how it was measured"),
+        (_EPISODE, Column("relative_to", TEXT, "the policy's or the dataset version's id"),
+         Column("method", TEXT, "how it was measured"),
          Column("bits", FLOAT, "in all"), Column("bits_per_step", FLOAT, "a step"), Column("steps", INT, "the rival"),
-         Column("coverage", FLOAT, "distance of its start from known ones")),
+         Column("coverage", FLOAT, "distance of its start from known ones"),
+         Column("worth", FLOAT, "the bits that count; 0 where junk"),
+         Column("junk", TEXT, "why it is not worth learning from, or nothing"),
+         Column("surprisal", FLOAT, "bits of states that training did not show"),
+         Column("learnable", FLOAT, "bits that one half teaches about the other"),
+         Column("consistency", FLOAT, "error of its actions by its own other steps")),
     ),
     Table(
         "requests", CorrectionRequest, "What is to be collected, and why.",
