@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Figure, Measured, at_least, at_most, shown
+from benchmarks.harness import Figure, Measured, at_least, at_most, exactly, shown
 from benchmarks.studies._kept import Kept
 from benchmarks.studies._lab import Lab
 from saqiya.domain.contracts import Lesson, Observation, Operator, Roll, RunnablePolicy, Vector
@@ -164,7 +164,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
     for rival in ("random", "longest", "random_any", "longest_any"):
         apart = rates["novelty"] - rates[rival]
         yield at_least(f"choose.above.{rival}", _over(apart), 0.05, command=COMMAND)
-        p = Measured(sign_flip(apart), 0.0, 1.0, len(apart))
+        p = replace(exactly(sign_flip(apart)), seeds=len(apart))
         yield at_most(f"choose.above.{rival}.p", p, 0.05, command=COMMAND)
     for rival in ("bits", "surprisal"):
         yield shown(f"choose.above.{rival}", _over(rates["novelty"] - rates[rival]), command=COMMAND)
