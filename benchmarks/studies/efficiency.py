@@ -39,6 +39,7 @@ class Task:
     region: float
     budgets: tuple[int, ...]
     arms: tuple[str, ...] = ("random", "rule", "saqiya")
+    tests_n: int = TESTS_N
     to_hold: bool = True
     version: int = 1
 
@@ -54,8 +55,10 @@ PATIENCE = 1.5
 """Who was disturbed may still make it, later."""
 TASKS = {
     "pick-place": Task("metaworld-pick-place", None, 20, 0.4, (0, 3, 6, 9, 12, 15, 18, 21, 25, 30, 36, 42)),
-    "push": Task("metaworld-push", ROUGH, 15, 1.0, (0, 10, 20, 40, 80), ("random", "failing"), to_hold=False),
-    "wall": Task("metaworld-pick-place-wall", None, 20, 0.4, (0, 4, 8, 12, 16, 20, 25, 30, 36), ("random", "saqiya")),
+    "push": Task(
+        "metaworld-push", ROUGH, 15, 1.0, (0, 10, 20, 40, 80), ("random", "failing"), tests_n=200, to_hold=False
+    ),
+    "wall": Task("metaworld-pick-place-wall", None, 20, 0.4, (0, 6, 12, 18, 24, 30), ("random", "saqiya"), tests_n=200),
 }
 
 
@@ -154,7 +157,7 @@ def unit(task_name: str, arm_name: str, seed: int, quick: bool) -> list[dict[str
     task = TASKS[task_name]
     arm = Arm(task.opened(seed), seed)
     arm.show(arm.lab.starts(seed, task.boot_n, stream=BOOT, region=task.region), billed=False)
-    tests = arm.lab.starts(seed, 60 if quick else TESTS_N if task.to_hold else TESTS_N // 2, stream=TEST)
+    tests = arm.lab.starts(seed, 60 if quick else task.tests_n, stream=TEST)
     rows = []
     for index, budget in enumerate(task.budgets):
         arm.round = index

@@ -176,11 +176,11 @@ def run(*, quick: bool) -> Iterator[Figure]:
     seeds, marks, tests_n = (QUICK_SEEDS, MARKS[:1], 10) if quick else (SEEDS, MARKS, TESTS_N)
     kept = Kept("takeovers_quick" if quick else "takeovers")
     made = {
-        arm: [
-            kept.unit(f"{VERSION}/{seed}/{arm}", partial(measured, seed, arm, marks, tests_n, GATE)) for seed in seeds
-        ]
+        (seed, arm): kept.unit(f"{VERSION}/{seed}/{arm}", partial(measured, seed, arm, marks, tests_n, GATE))
+        for seed in seeds
         for arm in ARMS
     }
+    by_arm = {arm: [made[seed, arm] for seed in seeds] for arm in ARMS}
     for index, mark in enumerate(marks):
         rates = {arm: np.array([unit["success"][index] for unit in units]) for arm, units in by_arm.items()}
         for arm, found in rates.items():
