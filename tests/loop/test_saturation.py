@@ -1,5 +1,7 @@
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +144,12 @@ def test_the_turn_says_of_what_to_collect_no_more(turned_once):
 
     said = saturation.stops_of(Told())
     assert said[turned_once.scope].startswith("Collect no more for the task as a whole: 10 more demonstrations bring +")
+
+
+def test_the_pages_picture_is_of_the_curve_that_the_page_shows():
+    root = Path(__file__).parents[2]
+    drawn = ET.parse(root / "docs" / "images" / "saturation.svg")
+    told = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    page = (root / "docs" / "saturation.md").read_text()
+    shown = [f"{good}/{tries}" for good, tries in re.findall(r"good=(\d+), tries=(\d+)", page)]
+    assert [one.strip(": ") for one in told] == shown
