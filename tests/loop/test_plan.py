@@ -124,6 +124,10 @@ def test_what_is_asked_for_by_a_plan_is_what_the_turn_serves(wheel):
     assert any(one.accepted for one in served)
     wheel.pump.ask(wheel.pump.plan(0.3))
     assert {one.because for one in wheel.requests()} != {made.id}
+    again = wheel.pump.ask(made)
+    assert wheel.pump.ask(made) == again
+    assert wheel.requests() == list(again)
+    assert {one.because for one in again} == {made.id}
 
 
 def test_a_turn_plans_by_minutes_where_the_settings_give_some(wheel):

@@ -46,8 +46,11 @@ def plan(
 def _show(made: CollectionPlan) -> None:
     header = ("for", "kind", "count", "minutes", "points of success", "where")
     rows("Collect", header, [_row(one) for one in made.items])
+    said: set[str] = set()
     for one in made.items:
-        say(f"{one.target}, {one.correction_kind.value}: {one.reason}")
+        if one.target not in said:  # the kinds of one mode share what speaks for it
+            say(f"{one.target}: {one.reason}")
+        said.add(one.target)
         for card in one.cards:
             say(f"  {card}")
     rows("Spend nothing on", ("what", "why"), [(one.target, one.reason) for one in made.skipped])

@@ -113,15 +113,14 @@ def _share(logit: Draws) -> Draws:
 def _evidence(lessons: Sequence[Lesson], logit: Draws, log_tau: Draws, rng: np.random.Generator) -> Draws:
     """Return float64 (DRAWS_N,): the log likelihood of one mode's lessons under each draw of what modes share.
 
-    What differs from mode to mode is drawn within; lessons of one mode share it, so it is averaged over them together.
+    What differs from mode to mode is drawn within, the same for every draw of what they share; lessons of one mode share it, so it is averaged over them together.
     """
-    shape = (DRAWS_N, INNER_N)
     total = np.zeros((DRAWS_N, logit.shape[1]))
     for one in lessons:
-        share = _share(logit + rng.normal(0.0, TURN_SD, shape))
-        tau = np.exp(log_tau[:, None] + rng.normal(0.0, TAU_SD, shape))
+        share = _share(logit + rng.normal(0.0, TURN_SD, INNER_N))
+        tau = np.exp(log_tau)[:, None] * np.exp(rng.normal(0.0, TAU_SD, INNER_N))
         (k0, n0), (k1, n1) = one.before, one.after
-        rate = rng.beta(k0 + 0.5, n0 - k0 + 0.5, shape)
+        rate = rng.beta(k0 + 0.5, n0 - k0 + 0.5, INNER_N)
         after = np.clip(rate * (1.0 - share * (1.0 - np.exp(-one.given / tau))), 1e-9, 1.0 - 1e-9)
         likely = k1 * np.log(after) + (n1 - k1) * np.log1p(-after)
         total = total + (_log_mean(likely)[:, None] if logit.shape[1] == 1 else likely)

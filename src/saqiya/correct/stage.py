@@ -31,7 +31,7 @@ from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["BOOTSTRAP", "DRILL", "ask", "credit", "keep_intent", "keep_plan", "request_bootstrap", "run"]
+__all__ = ["BOOTSTRAP", "DRILL", "ask", "credit", "keep_intent", "keep_live", "keep_plan", "request_bootstrap", "run"]
 
 BOOTSTRAP = "bootstrap"
 DRILL = "drill"
@@ -68,10 +68,13 @@ def keep_intent(store: Workspace, intent: Intent, *, place: str) -> Intent:
 
 
 def ask(
-    store: Workspace, items: Sequence[PlanItem], *, because: CollectionPlan | Intent
+    store: Workspace, items: Sequence[PlanItem], *, because: CollectionPlan | Intent, times: int = 0
 ) -> tuple[CorrectionRequest, ...]:
-    """Ask for what a plan holds: a request an item that has places to begin, under the key of what it serves."""
-    place = store.catalog.key_of(because.id)
+    """Ask for what a plan holds: a request an item, under the key of what it serves.
+
+    `times` counts what was asked for before: an earlier plan that is asked for again is asked for anew.
+    """
+    place = f"{store.catalog.key_of(because.id)}/{times}"
     asked: list[tuple[Noun, str]] = []
     for number, item in enumerate(items):
         request = CorrectionRequest(
@@ -245,3 +248,24 @@ def _judge(
         accepted=rolled.success,
         reason="" if rolled.success else "the operator did not succeed either: not a lesson",
     )
+
+
+def keep_live(store: Workspace, intent: Intent, rolled: Rolled, *, operator: str, reason: str) -> Correction | None:
+    """Keep a live try into which a person was asked as a correction of what was aimed at; None where nobody was.
+
+    Each is a request of its own, served at once: nobody knows before which tries will ask.
+    """
+    if rolled.episode is None or not rolled.human_steps:
+        return None
+    request = CorrectionRequest(
+        id=store.catalog.new_id("correction_request"),
+        target=intent.target,
+        mode=intent.mode,
+        correction_kind=CorrectionKind.TAKEOVER,
+        count=1,
+        starts=(rolled.roll.start,),
+        reason=reason,
+    )
+    kept = store.catalog.put(request, key=f"{rolled.roll.key}/request")
+    correction = _judge(store, kept, 0, rolled, rolled.episode, operator=operator)
+    return store.catalog.put(correction, key=f"{rolled.roll.key}/correction")

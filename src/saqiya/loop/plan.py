@@ -95,7 +95,16 @@ def ask(wheel: Flywheel, made: CollectionPlan) -> tuple[CorrectionRequest, ...]:
     At a site, what has no start to begin from is left to a person; a workspace without one asks for all of it.
     """
     items = [one for one in made.items if one.starts or not wheel.turning]
-    return correct.ask(wheel.store, items, because=made)
+    place = wheel.key_of(made.id).rpartition("/")[0]
+    before = [one for one in wheel.store.catalog.all(CorrectionRequest) if wheel.key_of(one.id).startswith(f"{place}/")]
+    if before and before[-1].because == made.id:
+        return tuple(one for one in before if _round(wheel, one) == _round(wheel, before[-1]))
+    return correct.ask(wheel.store, items, because=made, times=len({_round(wheel, one) for one in before}))
+
+
+def _round(wheel: Flywheel, request: CorrectionRequest) -> str:
+    """Return what is common to the keys of requests that were asked for at once."""
+    return wheel.key_of(request.id).split("/request/")[0]
 
 
 def requests_of(wheel: Flywheel) -> list[CorrectionRequest]:
@@ -111,8 +120,8 @@ def requests_of(wheel: Flywheel) -> list[CorrectionRequest]:
         if (key := catalog.key_of(one.id)).startswith(turn) and one.correction_kind is not CorrectionKind.STRATEGY
     ]
     planned = [(key, one) for key, one in mine if key.startswith("plan/")]
-    newest = planned[-1][1].because if planned else None
-    chosen = [one for key, one in mine if key.startswith("intent/") or (newest and one.because == newest)]
+    newest = _round(wheel, planned[-1][1]) if planned else None
+    chosen = [one for key, one in mine if key.startswith("intent/") or _round(wheel, one) == newest]
     return chosen or [one for key, one in mine if key.startswith("triage/request/")]
 
 
