@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, DatasetVersion, Role
+from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, DatasetVersion, Duplicate, Role
 from saqiya.errors import GuardRefusal, Leakage
 from saqiya.loop.flywheel import Flywheel
 from saqiya.mix import stage
@@ -78,3 +78,17 @@ def test_order_does_not_change_the_hash_and_a_parent_does(wheel):
     one, two = mixed(wheel, corrections, key="one"), mixed(wheel, corrections[::-1], key="two")
     assert one.manifest_hash == two.manifest_hash
     assert mixed(wheel, corrections, parent=parent, key="three").manifest_hash != one.manifest_hash
+
+
+def test_copies_teach_together_as_much_as_one_of_them(wheel):
+    catalog = wheel.store.catalog
+    corrections = catalog.all(Correction)
+    first, other = sorted(one.episode for one in corrections)[:2]
+    plain = mixed(wheel, corrections, key="plain")
+    mark = Duplicate(id=catalog.new_id("duplicate"), episode=other, of=first, how="near", distance=0.01, spacing=0.2)
+    catalog.put(mark, key="copy")
+    version = mixed(wheel, corrections, key="weighed")
+    assert {entry.episode for entry in version.entries} == {entry.episode for entry in plain.entries}
+    assert {entry.weight for entry in version.entries if entry.episode in (first, other)} == {0.5}
+    assert {entry.weight for entry in version.entries if entry.episode not in (first, other)} == {1.0}
+    assert version.manifest_hash == mixed(wheel, corrections[::-1], key="again").manifest_hash != plain.manifest_hash

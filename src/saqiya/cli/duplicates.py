@@ -41,7 +41,7 @@ def duplicates(
         ]
         rows("", ("episode", "repeats", "how", "distance", "spacing"), table)
         if len(found.marks) > MOST_SHOWN_N:
-            say(f"{len(found.marks) - MOST_SHOWN_N} more: saqiya duplicates --json, or saqiya query.")
+            say(f"{len(found.marks) - MOST_SHOWN_N} more: saqiya duplicates --json.")
         say("Kept as they are. In the next mix, each group weighs what one episode weighs.")
     if found.alone:
         say(f"{len(found.alone)} episodes hold no numbers to compare: only exact copies of these are found.")
