@@ -66,6 +66,7 @@ def main() -> None:
     from saqiya.cli import (  # noqa: F401 - importing registers their commands
         ablate,
         ask,
+        collect,
         coverage,
         data,
         duplicates,

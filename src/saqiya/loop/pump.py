@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from saqiya.correct.became import Became
 from saqiya.domain.nouns import Ablation, CollectionPlan, Correction, CorrectionRequest, Episode, Intent, Novelty
 from saqiya.loop.aim import aim, cleared, given, serve
 from saqiya.loop.became import became
+from saqiya.loop.collect import Collected, collect
 from saqiya.loop.factors import Factors
 from saqiya.loop.phases import Place, places_of
 from saqiya.loop.plan import ask, plan, requests_of
@@ -59,6 +61,12 @@ class Pump:
             thin_n: what deployment met, and was shown less often than this, is a gap too.
         """
         return self.factors.coverage(what, thin_n=thin_n)
+
+    def collect(
+        self, target: str, *, episodes: int, minutes: float = math.inf, budget: float = 0.1, random: float = 0.15
+    ) -> Collected:
+        """Let the champion act with a person asked in where it is unsure, and keep what they do: see `collect`."""
+        return collect(self.wheel, target, episodes=episodes, minutes=minutes, budget=budget, random=random)
 
     def plan(self, minutes: float, *, deployment: str = "", each: float = 0.0) -> CollectionPlan:
         """Say what to collect next under a budget of human minutes, and what not, and store it.
