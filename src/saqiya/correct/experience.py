@@ -26,7 +26,8 @@ MEAN_LOGIT = (0.4, 1.3)
 MODE_SD, TURN_SD = 0.8, 0.6
 MEAN_LOG_TAU = (float(np.log(12.0)), 0.5)
 TAU_SD = 0.4
-"""The prior: see `expect`."""
+"""The prior, chosen and not measured: in the middle 45 % of a mode can be taken away, two thirds of that by 12
+corrections; 95 % of it lies between a third more of the mode and all but 4 % of it gone."""
 LEVEL = 0.95
 
 Draws = NDArray[np.float64]
@@ -113,7 +114,8 @@ def _share(logit: Draws) -> Draws:
 def _evidence(lessons: Sequence[Lesson], logit: Draws, log_tau: Draws, rng: np.random.Generator) -> Draws:
     """Return float64 (DRAWS_N,): the log likelihood of one mode's lessons under each draw of what modes share.
 
-    What differs from mode to mode is drawn within, the same for every draw of what they share; lessons of one mode share it, so it is averaged over them together.
+    What differs from mode to mode is drawn within, the same for every draw of what modes share. Lessons of one mode
+    share it too, so it is averaged over them together.
     """
     total = np.zeros((DRAWS_N, logit.shape[1]))
     for one in lessons:
