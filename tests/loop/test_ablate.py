@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from saqiya.domain.nouns import Ablation, Correction, Episode
+from saqiya.domain.nouns import Ablation, Audit, Correction, Episode
 from saqiya.errors import UsageError
 from saqiya.loop import ablate as shell
 from saqiya.loop.flywheel import Flywheel
@@ -97,6 +97,16 @@ def test_base_and_candidates_can_be_named(logs):
     subject = shell.gather(logs, ids, ["dataset/known"])
     assert {one.name for one in subject.base} == set(ids[:3])
     assert not {one.name for one in subject.base} & {one.name for one in (*subject.candidates, *subject.judges)}
+
+
+def test_what_is_in_quarantine_is_no_candidate_and_cannot_be_named(wheel):
+    catalog = wheel.store.catalog
+    one = shell.gather(wheel, (), ()).candidates[0].name
+    held = Audit(id=catalog.new_id("audit"), episode=one, version="test", verdict="quarantine", findings=())
+    catalog.put(held, key=f"{catalog.key_of(one)}/audit/{held.id}")
+    assert one not in {piece.name for piece in shell.gather(wheel, (), ()).candidates}
+    with pytest.raises(UsageError, match="1 of 1 episodes are in quarantine"):
+        shell.gather(wheel, [one], ())
 
 
 @pytest.mark.parametrize("words", [{"choose": 999}, {"seeds": 3}, {"score": "luck"}, {"tries": 0}])

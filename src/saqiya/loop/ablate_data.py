@@ -105,8 +105,8 @@ def gather(wheel: Flywheel, candidates: Sequence[str], base: Sequence[str]) -> S
             remedy="Name candidates with --from and the base with --base: subsets, versions or episodes.",
         )
     spec = wheel.policy_spec() if wheel.turning else _spec(wheel, [*anchor, *asked, *judged])
-    pieces = [found.pieces(group, spec) for group in (anchor, asked, judged)]
-    return Subject(*pieces, spec=spec, dataset=dataset)
+    known, choices, judges = (found.pieces(group, spec) for group in (anchor, asked, judged))
+    return Subject(known, choices, judges, spec, dataset)
 
 
 class _Found:
@@ -115,11 +115,19 @@ class _Found:
     def __init__(self, wheel: Flywheel) -> None:
         self.wheel, self.catalog = wheel, wheel.store.catalog
         self.corrections = {one.episode: one for one in self.catalog.all(Correction) if one.accepted}
+        self.suspect = {one.episode for one in wheel.data.audits(())}
         self.spans: dict[str, tuple[DatasetEntry, ...]] = {}
 
     def of(self, what: Sequence[str], *, bootstrap: bool) -> tuple[str | None, dict[str, tuple[DatasetEntry, ...]]]:
         """Return the version that was named, if one was, and every episode's spans."""
         version, episodes = self.wheel.data.chosen(what) if what else (None, self._usual(bootstrap=bootstrap))
+        suspect = [one.id for one in episodes if one.id in self.suspect]
+        if suspect:
+            raise UsageError(
+                f"{len(suspect)} of {len(episodes)} episodes are in quarantine",
+                subject=suspect[0],
+                remedy="See saqiya audit, and ask without them.",
+            )
         held: dict[str, list[DatasetEntry]] = {}
         for entry in version.entries if version else ():
             held.setdefault(entry.episode, []).append(entry)
@@ -148,11 +156,13 @@ class _Found:
         return tuple(made)
 
     def _usual(self, *, bootstrap: bool) -> list[Episode]:
-        if not self.wheel.turning:
-            return [one for one in self.catalog.all(Episode) if any(info.name == EXECUTED for info in one.infos)]
-        target = {one.id: one.target for one in self.catalog.all(CorrectionRequest)}
-        wanted = [one for one in self.corrections.values() if (target[one.request] == BOOTSTRAP) is bootstrap]
-        return [self.catalog.get(one.episode, Episode) for one in wanted]
+        if self.wheel.turning:
+            target = {one.id: one.target for one in self.catalog.all(CorrectionRequest)}
+            wanted = [one for one in self.corrections.values() if (target[one.request] == BOOTSTRAP) is bootstrap]
+            every = [self.catalog.get(one.episode, Episode) for one in wanted]
+        else:
+            every = [one for one in self.catalog.all(Episode) if any(info.name == EXECUTED for info in one.infos)]
+        return [one for one in every if one.id not in self.suspect]
 
     def _teaching(self, episode: Episode) -> tuple[DatasetEntry, ...]:
         streams, correction = self.wheel.store.streams(episode), self.corrections.get(episode.id)
