@@ -340,7 +340,7 @@ TABLES: Final[tuple[Table, ...]] = (
          Column("bits", FLOAT, "in all"), Column("bits_per_step", FLOAT, "a step"), Column("steps", INT, "the rival"),
          Column("coverage", FLOAT, "distance of its start from known ones"), Column("worth", FLOAT, "bits that count"),
          Column("junk", TEXT, "why none do"), Column("surprisal", FLOAT, "bits of states that training did not show"),
-         Column("learnable", FLOAT, "bits one half teaches"), Column("consistency", FLOAT, "error by its own other steps")),
+         Column("learnable", FLOAT, "bits one half teaches"), Column("consistency", FLOAT, "error by its own steps")),
     ),
     Table(
         "requests", CorrectionRequest, "What is to be collected, and why.",
