@@ -90,12 +90,13 @@ class Places:
     def choose(self, group: Sequence[Place], count: int) -> list[Place]:
         """Choose where to begin: far from what training covers and from what was chosen before, where it fails most.
 
-        Places whose start has no factors come in the order in which they failed.
+        Places whose start has no factors come last, or in their order where the others' factors differ.
         """
         told = [one for one in group if one.start is not None and one.start.factors]
         names = {tuple(sorted(one.start.factors)) for one in told if one.start is not None}
-        if len(names) != 1 or len(told) < len(group):
+        if len(names) != 1:
             return list(group[:count])
+        rest = [one for one in group if one.start is None or not one.start.factors]
         starts = [one.start for one in told if one.start is not None]
         alike = next(iter(names))
         known = [one for one in (*self._covered, *self._taken) if tuple(sorted(one.factors)) == alike]
@@ -103,7 +104,7 @@ class Places:
         odds = failure_odds(starts, tried, known, self._ranges) if group[0].failure is None else None
         chosen = [told[at] for at in choose_starts(starts, known, self._ranges, count, failing=odds)]
         self._taken += [one.start for one in chosen if one.start is not None]
-        return chosen
+        return [*chosen, *rest[: count - len(chosen)]]
 
     def _failed(self, label: str, kind: CorrectionKind) -> list[Place]:
         """Return a mode's failing tries, each start once, those of which nothing is known left out."""
