@@ -21,11 +21,11 @@ def reach(seed, *, steps=50, tremor=0.0, random=False, sign=1.0, rate_hz=20.0, w
 
 
 def judged(gate, tries):
-    return [bool(gate.reason(gate.error(one))) for one in tries]
+    return [bool(gate.reason(one)) for one in tries]
 
 
 @pytest.mark.parametrize(
-    ("trusted_n", "steps", "rate_hz", "width"), [(1, 50, 20.0, 3), (2, 16, 10.0, 7), (8, 400, 100.0, 2)]
+    ("trusted_n", "steps", "rate_hz", "width"), [(1, 50, 20.0, 3), (2, 20, 10.0, 7), (8, 400, 100.0, 2)]
 )
 def test_noise_is_junk_and_good_tries_are_not(trusted_n, steps, rate_hz, width):
     shape = {"steps": steps, "rate_hz": rate_hz, "width": width}
@@ -52,8 +52,9 @@ def test_who_hardly_moves_is_no_trembler():
 
 def test_too_few_steps_are_not_judged():
     gate = gate_of([reach(seed) for seed in range(3)])
-    assert gate.error(reach(9, steps=11)) is None
-    assert gate.reason(None) == ""
+    short = reach(9, steps=17, random=True)
+    assert gate.error(short) is None
+    assert gate.reason(short) == ""
 
 
 def test_nobody_is_trusted_nobody_is_judged():

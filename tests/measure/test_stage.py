@@ -1,6 +1,7 @@
 import pytest
 
-from saqiya.domain.nouns import Correction, Episode, Novelty
+from saqiya.domain.nouns import Correction, DatasetVersion, Episode, Novelty
+from saqiya.errors import UsageError
 from saqiya.loop.flywheel import Flywheel
 
 
@@ -40,3 +41,35 @@ def test_a_start_that_was_trained_on_is_covered(wheel):
     champion, _ = wheel.champion()
     (novelty, *_) = wheel.measure(wheel.training_episodes(champion)[:1])
     assert novelty.coverage == pytest.approx(0.0, abs=1e-9)
+
+
+def test_every_number_of_a_turn_has_what_counts_of_it_and_its_likeness(wheel):
+    (novelty, *_) = wheel.measure([wheel.store.catalog.get(one.episode, Episode) for one in corrections_of(wheel)])
+    assert novelty.nearest in {one.id for one in wheel.training_episodes(wheel.champion()[0])}
+    assert novelty.consistency > 0.0
+    assert novelty.worth <= novelty.bits
+
+
+def corrections_of(wheel):
+    return [one for one in wheel.store.catalog.all(Correction) if one.failure]
+
+
+def test_a_foreign_policy_needs_a_dataset_that_stands_for_it(wheel):
+    foreign = wheel.register("their-policy")
+    episode = corrections_of(wheel)[0].episode
+    with pytest.raises(UsageError, match="--dataset"):
+        wheel.pump.measure([episode], policy="their-policy")
+    version = wheel.store.catalog.all(DatasetVersion)[0]
+    (novelty,) = wheel.pump.measure([episode], policy="their-policy", dataset=version.id)
+    assert (novelty.relative_to, novelty.dataset, novelty.method) == (foreign.id, version.id, "state_surprisal")
+    (alone,) = wheel.pump.measure([episode], dataset=version.id)
+    assert (alone.relative_to, alone.bits) == (version.id, novelty.bits)
+
+
+def test_a_span_is_measured_and_kept_beside_the_whole(wheel):
+    episode = wheel.store.catalog.all(Episode)[0]
+    (part,) = wheel.pump.measure([episode.id], span_s=(0.5, 1.5))
+    assert part.span.end_ns - part.span.start_ns == 1_000_000_000
+    assert part.steps == 20
+    (whole,) = wheel.pump.measure([episode.id])
+    assert whole.steps > part.steps

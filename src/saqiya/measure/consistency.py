@@ -18,12 +18,15 @@ __all__ = ["Gate", "gate_of"]
 BLOCK_S = 0.15
 BLOCK_STEPS = 3
 NEIGHBOURS_N = 3
-FEWEST_BLOCKS = 4
+FEWEST_BLOCKS = 6
+FEW_BLOCKS = 10
 USUAL_BLOCKS = 8
 ALLOWED = 1.5
 """How far above the worst trusted episode an episode may lie."""
 SURELY_GOOD = 0.35
 """Below this nothing is called junk: noise that nothing predicts has 0.9 and more, also in short episodes."""
+SHORT = 0.65
+"""The same for 18 to 30 steps, of which sure hands have up to 0.65 and noise has 0.7 and more (tiny site)."""
 SURELY_JUNK = 0.9
 """From here on the actions follow from nothing, even where trusted episodes are no better."""
 
@@ -55,13 +58,15 @@ class Gate:
         """
         return _error(taught, self.scale, self.spread)
 
-    def reason(self, error: float | None) -> str:
-        """Say why an episode with this error is junk; "" where it is not."""
-        if error is None or error <= self.threshold:
+    def reason(self, one: Taught) -> str:
+        """Say why an episode is junk; "" where it is not, or where there are too few steps to say."""
+        error = self.error(one)
+        limit = self.threshold if len(one.action) >= FEW_BLOCKS * BLOCK_STEPS else max(self.threshold, SHORT)
+        if error is None or error <= limit:
             return ""
         return (
             f"actions do not follow from states: error {error:.2f} of their variance, "
-            f"above {self.threshold:.2f} ({self.trusted_n} trusted episodes)"
+            f"above {limit:.2f} ({self.trusted_n} trusted episodes)"
         )
 
 

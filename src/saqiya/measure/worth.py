@@ -94,7 +94,7 @@ class Reference:
         one = taught(streams, self.names, span=span)
         bits = self._bits(streams, one, span)
         missed = self.gate.error(one) if self.gate else None
-        junk = _failed(outcome) or (self.gate.reason(missed) if self.gate else "")
+        junk = _failed(outcome) or (self.gate.reason(one) if self.gate else "")
         if not junk and outcome is Outcome.UNKNOWN and missed is None:
             junk = "nobody says that it succeeded, and its actions cannot be judged"
         counted = bits.per_step * self._met(one) * (self.known.strangeness(one) if self.known else 1.0)
