@@ -17,7 +17,6 @@ from saqiya.domain.nouns import (
     Episode,
     Evaluation,
     GateDecision,
-    Novelty,
     Outcome,
     Policy,
     Turn,
@@ -25,6 +24,7 @@ from saqiya.domain.nouns import (
 from saqiya.evaluate.intervals import clopper_pearson, newcombe
 from saqiya.evaluate.trials import autonomous_success
 from saqiya.loop.config import StopConfig
+from saqiya.loop.measuring import novelty_of
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -54,7 +54,10 @@ def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment
     fresh = [one for one in corrections if catalog.key_of(one.request).startswith(wheel.key(""))]
     served = [one for one in corrections if requests[one.request].target != BOOTSTRAP]
     evaluation = catalog.get(decision.evaluation, Evaluation) if decision.evaluation else None
-    bits = [one for c in fresh for one in catalog.referring(c.episode, Novelty)]
+    champion = wheel.champion()
+    bits = [
+        one for c in fresh for one in novelty_of(catalog, c.episode) if champion and one.relative_to == champion[0].id
+    ]
     candidate = catalog.get(decision.candidate, Policy)
     steps, takeovers = sum(one.human_steps for one in served), sum(one.takeovers for one in served)
     seconds = wheel.account.seconds()

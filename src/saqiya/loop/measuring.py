@@ -14,11 +14,18 @@ from saqiya.train.stage import load
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
+    from saqiya.stores.catalog import Catalog
 
-__all__ = ["Measuring"]
+__all__ = ["Measuring", "novelty_of"]
 
 MET_N = 100
 """Tries of the deployed policy that say where it will be: the last ones."""
+
+
+def novelty_of(catalog: Catalog, episode: str) -> list[Novelty]:
+    """Return what was measured of a whole episode relative to policies; others' numbers may name it as the nearest."""
+    told = catalog.referring(episode, Novelty)
+    return [one for one in told if one.episode == episode and one.span is None and one.dataset is None]
 
 
 class Measuring:

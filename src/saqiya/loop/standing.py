@@ -155,11 +155,11 @@ def standing(wheel: Flywheel) -> Standing:
 def _waiting(wheel: Flywheel) -> dict[str, int]:
     catalog = wheel.store.catalog
     waiting = {}
-    for request in catalog.all(CorrectionRequest):
-        key = catalog.key_of(request.id)
+    first = catalog.by_key(CorrectionRequest, "turn-0/request/bootstrap") if wheel.number == 0 else None
+    for request in [first] if first else wheel.requests():
         left = request.count - len(catalog.referring(request.id, Correction))
-        if key.startswith(wheel.key("")) and left > 0:
-            waiting[key] = left
+        if left > 0:
+            waiting[catalog.key_of(request.id)] = left
     return waiting
 
 

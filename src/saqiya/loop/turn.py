@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from saqiya.correct.stage import BOOTSTRAP
-from saqiya.domain.nouns import DatasetVersion, GateDecision, Policy
+from saqiya.domain.nouns import Correction, DatasetVersion, GateDecision, Policy
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.smoke import smoke
@@ -36,6 +36,8 @@ def _correct(wheel: Flywheel) -> None:
 
 
 def _mix(wheel: Flywheel) -> None:
+    """Mix what was accepted so far, after marking what repeats itself: copies weigh together what one weighs."""
+    wheel.pump.duplicates([one.episode for one in wheel.store.catalog.all(Correction) if one.accepted])
     wheel.mix(note="bootstrap" if wheel.number == 0 else f"corrections of turn {wheel.number}")
 
 

@@ -22,7 +22,6 @@ from saqiya.domain.nouns import (
     Failure,
     FailureMode,
     GateDecision,
-    Novelty,
     Policy,
     Rejection,
     Turn,
@@ -32,6 +31,7 @@ from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
 from saqiya.loop.lives import balances_of, labels_of, lives_of
+from saqiya.loop.measuring import novelty_of
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
 from saqiya.triage.backlog import Balance, Variety, troubles, variety
 from saqiya.triage.life import State
@@ -423,7 +423,7 @@ def _novelty(catalog: Catalog, scope: str, *, seed: int) -> Iterable[NoveltyRow]
     groups: dict[tuple[int, str], list[Point]] = {}
     for correction in catalog.all(Correction):
         turn = _turn_of(catalog.key_of(correction.id))
-        for measured in catalog.referring(correction.episode, Novelty):
+        for measured in novelty_of(catalog, correction.episode):
             if turn is not None and measured.relative_to in deployed:
                 point = Point(measured.steps, measured.bits, correction.accepted)
                 groups.setdefault((turn, measured.relative_to), []).append(point)

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saqiya.correct.became import Became
 from saqiya.errors import StorageFull, UsageError
+from saqiya.loop.became import became
 from saqiya.loop.clips import Clip, read_clips
 from saqiya.loop.figures import turns_json
+from saqiya.loop.saturation import curves_of
+from saqiya.loop.saturation_picture import svg_of
 from saqiya.loop.standing import standing
 from saqiya.loop.wheel_facts import DetectorRow, Facts, NoveltyRow, facts_of
 from saqiya.loop.wheel_pictures import percent, picture_of, scatters_of
@@ -32,11 +36,21 @@ PERCENT = "\u00a0%"  # never alone on a line
 
 @dataclass(frozen=True)
 class Next:
-    """What to type next, why, and the phase of the task's life."""
+    """What to type next, why, and the phase of the task's life.
+
+    Attributes:
+        needs: what leads to the next phase, in sentences; `stop`: why no more is to be collected, by task and mode.
+        curve: the learning curve as a data URI; "" before there is a point.
+        became: what came of people's corrections.
+    """
 
     command: str
     why: str
     phase: str
+    needs: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    curve: str = ""
+    became: tuple[Became, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,28 @@ def write_report(wheel: Flywheel, out: Path) -> Path:
     now = standing(wheel)
     text = page_of(
         facts_of(wheel),
-        Next(now.next, now.why.replace("`", ""), now.phase.replace("_", " ")),
+        Next(
+            now.next,
+            now.why.replace("`", ""),
+            now.phase.replace("_", " "),
+            needs=now.place.needs,
+            stop=tuple(now.stop.values()),
+            curve=_curve(wheel),
+            became=became(wheel),
+        ),
         films={clip.failure: _film(folder, clip) for clip in listed.clips if (folder / clip.video).exists()},
         notes=listed.notes,
     )
     return _write(text, out)
+
+
+def _curve(wheel: Flywheel) -> str:
+    """Return the task's learning curve, as a picture of its own: its styles stay inside."""
+    curve = curves_of(wheel, wheel.scope, parts=False)[0]
+    if not curve.points:
+        return ""
+    drawn = svg_of(curve, seed=wheel.config.run.seed)
+    return "data:image/svg+xml;base64," + b64encode(drawn.encode()).decode()
 
 
 def write_turns(wheel: Flywheel, out: Path) -> Path:
