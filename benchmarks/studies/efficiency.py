@@ -262,7 +262,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
     kept = Kept("efficiency-quick" if quick else "efficiency")
     seeds = (1, 2) if quick else SEEDS
     for task, what in TASKS.items():
-        jobs = {f"v{what.version}/{task}/{arm}/{seed}": (task, arm, seed, quick) for seed in seeds for arm in ARMS}
+        jobs = {f"v{what.version}/{task}/{arm}/{seed}": (task, arm, seed, quick) for seed in seeds for arm in what.arms}
         made = dict(zip(jobs, kept.units(jobs, unit), strict=True))
         arms = {arm: [made[f"v{what.version}/{task}/{arm}/{seed}"] for seed in seeds] for arm in what.arms}
         yield from _curves(task, arms)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saqiya.correct.intent import Solved, aim_of, objections
+from saqiya.correct.intent import Solved, aim_at, aim_of, objections
 from saqiya.errors import UsageError
 
 
@@ -15,6 +15,11 @@ def test_a_target_is_a_mode_or_a_condition():
     assert not told.holds({"object_x": 0.15})
     assert aim_of("plate=3").holds({"plate": 3.0})
     assert not aim_of("plate=3").holds({"plate": "three"})
+
+
+def test_a_region_s_words_may_hold_commas_and_dots():
+    told = aim_at({"object": "nut, M5", "bin": "v1..rc", "object_x": "0.1..0.2"})
+    assert told.condition == {"object": "nut, M5", "bin": "v1..rc", "object_x": (0.1, 0.2)}
 
 
 @pytest.mark.parametrize("target", ["", "  ", "object=", "=cup", "x=0.3..0.1", "x=a..b"])

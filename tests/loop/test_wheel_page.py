@@ -31,7 +31,7 @@ from saqiya.measure.rivals import RankCorrelation
 SMALL = {"rollouts": 40, "n_max": 30, "per_turn": 8, "worked": 20, "demonstrations": 10}
 HOSTILE = '<script>alert("&1")</script>'
 NOW = Next("saqiya turn", "there is more to do", "mining")
-VOID = {"meta", "br", "wbr"}
+VOID = {"meta", "br", "wbr", "img"}
 
 
 class Balanced(HTMLParser):

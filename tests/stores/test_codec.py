@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saqiya.domain.nouns import NOUNS, AuthorKind, Outcome, OutcomeClaim, Turn
+from saqiya.domain.streams import Span
 from saqiya.errors import Corrupt, UsageError, WorkspaceTooNew
 from saqiya.stores.codec import SCHEME, canonical, decode, seal
 
@@ -40,6 +41,8 @@ def values_of(annotation):  # noqa: PLR0911 - one line a type
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in PLAIN:
         return PLAIN[annotation]
+    if annotation is Span:
+        return st.tuples(WHOLE, WHOLE).map(lambda ends: Span(*sorted(ends)))
     if isinstance(annotation, enum.EnumType):
         return st.sampled_from(annotation)
     if origin is Annotated:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from saqiya.errors import UsageError
 
-__all__ = ["Aim", "Solved", "aim_of", "objections"]
+__all__ = ["Aim", "Solved", "aim_at", "aim_of", "objections"]
 
 FEWEST_N = 20
 """Tries without a single failure below which nothing is called solved."""
@@ -58,6 +58,17 @@ def aim_of(target: str) -> Aim:
         if not (name and equals and value):
             raise UsageError("must be factor=value", subject=part, remedy="For example: object=cup,object_x=0.1..0.2.")
         condition[name] = _range(part, value)
+    return Aim("", condition)
+
+
+def aim_at(region: dict[str, str]) -> Aim:
+    """Aim at a region as coverage tells it, {factor: word or "low..high"}: words may hold commas and dots."""
+    condition: dict[str, str | tuple[float, float]] = {}
+    for name, value in region.items():
+        try:
+            condition[name] = _range(name, value)
+        except UsageError:
+            condition[name] = value
     return Aim("", condition)
 
 

@@ -26,7 +26,7 @@ from saqiya.domain.streams import Stream
 from saqiya.errors import UsageError
 from saqiya.loop.figures import SWITCH_STEPS
 from saqiya.mix.weights import entries, taught_by_operator, whole
-from saqiya.models.rows import EXECUTED, OBSERVATION, common_names, side_by_side, widths
+from saqiya.models.rows import EXECUTED, OBSERVATION, side_by_side
 from saqiya.train.stage import lessons
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def gather(wheel: Flywheel, candidates: Sequence[str], base: Sequence[str]) -> S
             subject="ablate",
             remedy="Name candidates with --from and the base with --base: subsets, versions or episodes.",
         )
-    spec = wheel.policy_spec() if wheel.turning else _spec(wheel, [*anchor, *asked, *judged])
+    spec = wheel.policy_spec([*anchor, *asked, *judged])
     known, choices, judges = (found.pieces(group, spec) for group in (anchor, asked, judged))
     return Subject(known, choices, judges, spec, dataset)
 
@@ -171,23 +171,6 @@ class _Found:
         if EXECUTED not in streams:
             raise UsageError(f"has no stream {EXECUTED}", subject=episode.id, remedy="Leave it out of the candidates.")
         return entries([whole(episode.id, Role.ANCHOR, streams[EXECUTED])])
-
-
-def _spec(wheel: Flywheel, episodes: Sequence[str]) -> PolicySpec:
-    """Describe a policy for logs alone: the observations that all of them share, eight actions at once."""
-    nouns = [wheel.episode(one) for one in episodes]
-    streams = [wheel.store.streams(one) for one in nouns]
-    names = common_names(streams, action=True)
-    wide = dict(zip(names, widths(streams[0], names), strict=True))
-    action = wide.pop(EXECUTED)
-    return PolicySpec(
-        observation={name.removeprefix(OBSERVATION): width for name, width in wide.items()},
-        action=action,
-        rate_hz=streams[0][EXECUTED].rate_hz,
-        chunk=8,
-        execute=2,
-        embodiment=nouns[0].embodiment,
-    )
 
 
 def piece_of(name: str, streams: dict[str, Stream], spec: PolicySpec, *, failed: bool) -> Piece:

@@ -151,7 +151,7 @@ def _condition(ground: Ground, told: Aim, intent: Intent, minutes: float) -> lis
     failed, met = _met(ground, told)
     _, whole, basis = ground.minutes([])
     kind = CorrectionKind.DEMONSTRATION
-    fresh = places.under(intent.target)
+    fresh = places.under(told, intent.target)
     available = len(fresh) if places.here else MOST_N
     count = min(available, MOST_N, int(minutes / whole))
     if not count:

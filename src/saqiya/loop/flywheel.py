@@ -51,6 +51,7 @@ from saqiya.loop.pump import Pump
 from saqiya.loop.recheck import recheck
 from saqiya.loop.rolling import Rolling
 from saqiya.mix import stage as mix
+from saqiya.models.rows import spec_of_logs
 from saqiya.stores.lineage import Kin, walk
 from saqiya.stores.verify import Report, verify
 from saqiya.stores.workspace import Workspace
@@ -249,8 +250,14 @@ class Flywheel:
         """Return an episode by id, key or a unique part of its id."""
         return self.store.catalog.get(ref, Episode)
 
-    def policy_spec(self) -> PolicySpec:
-        """How policies of this scope are called: the site's streams and rate, the configured chunks."""
+    def policy_spec(self, episodes: Sequence[str] = ()) -> PolicySpec:
+        """How policies of this scope are called: the site's streams and rate, the configured chunks.
+
+        A workspace without a site has only logs: then it is what `episodes` share.
+        """
+        if not self.turning:
+            logged = [self.episode(one) for one in episodes]
+            return spec_of_logs([self.store.streams(one) for one in logged], logged[0].embodiment)
         spec, config = self.site.spec, self.config.train
         return PolicySpec(
             observation=dict(spec.observation),

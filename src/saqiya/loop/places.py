@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from saqiya.correct.cards import inside
-from saqiya.correct.intent import aim_of
+from saqiya.correct.intent import Aim
 from saqiya.correct.plan import MOST_N
 from saqiya.domain.contracts import Restorable
 from saqiya.domain.nouns import Alarm, Calibration, CorrectionKind, Episode, Failure, Outcome, Policy
@@ -77,11 +77,11 @@ class Places:
         anywhere = [Place(kind, failed[0].how)] * max(0, MOST_N - len(failed))
         return [[*failed, *anywhere]]
 
-    def under(self, target: str) -> list[Place]:
-        """Draw fresh starts that meet a condition ("object_x=0.1..0.2"); none where the site cannot draw them."""
+    def under(self, wanted: Aim, target: str) -> list[Place]:
+        """Draw fresh starts that meet a condition; none where the site cannot draw them. Equal targets draw equally."""
         if not self.here:
             return []
-        wanted, how = aim_of(target), "show the whole task from fresh starts that meet it"
+        how = "show the whole task from fresh starts that meet it"
         pool = draws.starts(
             self.wheel.site, self.wheel.config.run.seed, f"plan/{target}", self.wheel.number, UNDER_N, region=1.0
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from saqiya.correct import stage as correct
 from saqiya.correct.cards import card, region
 from saqiya.correct.experience import expect
-from saqiya.correct.intent import Solved, objections
+from saqiya.correct.intent import Solved, aim_at, objections
 from saqiya.correct.plan import BLOCK_N, Option, Origin, Share, kinds, share
 from saqiya.domain.nouns import CollectionPlan, CorrectionKind, CorrectionRequest, FailureMode, PlanItem, PlanSkip
 from saqiya.domain.worth import Gain
@@ -221,9 +221,10 @@ def _gaps(places: Places, whole: float, left: float) -> tuple[list[PlanItem], li
     for one in gaps:
         if not one.failed_n or len(items) == MOST_GAPS_N or left < BLOCK_N * whole:
             continue
-        target = ",".join(f"{name}={value}" for name, value in (dict(one.region) or one.factors).items())
+        where = dict(one.region) or dict(one.factors)
+        target = ",".join(f"{name}={value}" for name, value in where.items())
         left -= BLOCK_N * whole
-        fresh = places.choose(places.under(target), BLOCK_N)
+        fresh = places.choose(places.under(aim_at(where), target), BLOCK_N)
         items.append(
             PlanItem(
                 target=target,
@@ -232,7 +233,7 @@ def _gaps(places: Places, whole: float, left: float) -> tuple[list[PlanItem], li
                 count=BLOCK_N,
                 minutes=round(BLOCK_N * whole, 3),
                 gain=None,
-                region=dict(one.region) or dict(one.factors),
+                region=where,
                 starts=tuple(place.start for place in fresh if place.start is not None),
                 cards=() if fresh else (f"Put {', '.join(f'{name} {value}' for name, value in one.factors.items())}",),
                 reason=f"{one.why} Its failures are counted in the modes above, so no gain of its own is known.",

@@ -16,14 +16,13 @@ import numpy as np
 from saqiya import plugins
 from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy, Vector
 from saqiya.domain.ids import digest_of
-from saqiya.domain.nouns import DatasetVersion, PolicySpec, Source
+from saqiya.domain.nouns import DatasetVersion, Source
 from saqiya.domain.streams import Start
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop import draws
 from saqiya.loop.rollout import run_try
 from saqiya.measure.bits import Batched
 from saqiya.measure.saturation import Curve, Point
-from saqiya.models.rows import EXECUTED, OBSERVATION, common_names, widths
 from saqiya.stores.disk import replace_file
 from saqiya.train.stage import lessons
 
@@ -112,7 +111,7 @@ class _Bench:
                 subject=wheel.key_of(version.id),
                 remedy=f"Name a version of {FEWEST_EPISODES_N} or more.",
             )
-        self.spec = wheel.policy_spec() if wheel.turning else _spec(wheel, self.episodes)
+        self.spec = wheel.policy_spec(self.episodes)
         self.starts = self._starts() if wheel.turning else ()
         self.judges = () if wheel.turning else tuple(self._order(-1)[: round(JUDGES * len(self.episodes))])
         self.folder = wheel.store.derived / "saturation"
@@ -200,22 +199,6 @@ def _first(policy: RunnablePolicy, lesson: Lesson) -> Vector:
         return np.asarray(policy.act_batch(seen).chunk[:, 0, :])
     rows = range(len(lesson.observation))
     return np.array([policy.act({name: values[row] for name, values in seen.items()}).chunk[0] for row in rows])
-
-
-def _spec(wheel: Flywheel, episodes: Sequence[str]) -> PolicySpec:
-    """Describe a policy for logs alone: the observations that all of them share, eight actions at once."""
-    streams = [wheel.store.streams(wheel.episode(one)) for one in episodes]
-    names = common_names(streams, action=True)
-    wide = dict(zip(names, widths(streams[0], names), strict=True))
-    action = wide.pop(EXECUTED)
-    return PolicySpec(
-        observation={name.removeprefix(OBSERVATION): width for name, width in wide.items()},
-        action=action,
-        rate_hz=streams[0][EXECUTED].rate_hz,
-        chunk=8,
-        execute=2,
-        embodiment=wheel.episode(episodes[0]).embodiment,
-    )
 
 
 def _version(wheel: Flywheel, what: str) -> DatasetVersion:

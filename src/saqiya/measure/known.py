@@ -84,7 +84,7 @@ class Known:
         left = kernel(rows, rows) - part.T @ part
         left[np.diag_indices(len(rows))] += 1.0 / SIGNAL_TO_NOISE
         _, logdet = np.linalg.slogdet(left * SIGNAL_TO_NOISE)
-        return max(0.0, 0.5 * float(logdet) / np.log(2.0))
+        return max(0.0, float(0.5 * logdet / np.log(2.0)))
 
     def predicted(self, one: Taught) -> Vector:
         """Return what is done in the nearest known states, float64 (t, d): a black box's own answer is not at hand."""
@@ -100,7 +100,8 @@ class Known:
             own = self.episode == number
             _, near = tree_of(self.states[~own]).query(self.states[own], k=min(ALIKE_N, int((~own).sum())))
             missed.append(self.actions[~own][near.reshape(int(own.sum()), -1)].mean(axis=1) - self.actions[own])
-        return np.maximum(np.sqrt((np.concatenate(missed) ** 2).mean(axis=0)), RESOLUTION)
+        wrong: Vector = np.maximum(np.sqrt((np.concatenate(missed) ** 2).mean(axis=0)), RESOLUTION)
+        return wrong
 
     @cached_property
     def spacing(self) -> float:
@@ -124,7 +125,7 @@ class Known:
         places = thinned(self.states, MOST_ROWS_N)
         gram = kernel(places, places)
         gram[np.diag_indices(len(places))] += 1.0 / SIGNAL_TO_NOISE
-        return np.linalg.cholesky(gram), places
+        return np.asarray(np.linalg.cholesky(gram), dtype=np.float64), places
 
 
 def known_by(episodes: Sequence[Taught]) -> Known:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Row, Vector
+from saqiya.domain.nouns import PolicySpec
 from saqiya.domain.streams import Stream
 from saqiya.errors import InvalidEpisode, UsageError
 
@@ -23,6 +24,7 @@ __all__ = [
     "names_array",
     "names_of",
     "side_by_side",
+    "spec_of_logs",
     "widths",
 ]
 
@@ -85,6 +87,21 @@ def side_by_side(streams: Mapping[str, Stream], names: Sequence[str]) -> tuple[N
 def _came(stream: Stream) -> Stream:
     good = np.isfinite(stream.values).all(axis=tuple(range(1, stream.values.ndim)))
     return stream if good.all() else replace(stream, t_ns=stream.t_ns[good], values=stream.values[good])
+
+
+def spec_of_logs(episodes: Sequence[Mapping[str, Stream]], embodiment: str) -> PolicySpec:
+    """Describe a policy for logs alone: the observations that all of them share, eight actions at once."""
+    names = common_names(episodes, action=True)
+    wide = dict(zip(names, widths(episodes[0], names), strict=True))
+    action = wide.pop(EXECUTED)
+    return PolicySpec(
+        observation={name.removeprefix(OBSERVATION): width for name, width in wide.items()},
+        action=action,
+        rate_hz=episodes[0][EXECUTED].rate_hz,
+        chunk=8,
+        execute=2,
+        embodiment=embodiment,
+    )
 
 
 def names_array(names: Sequence[str]) -> NDArray[np.uint8]:
