@@ -20,11 +20,11 @@ from saqiya.models.starts import encode, farthest_first
 from saqiya.sites.disturbed import ROUGH, Disturbed
 
 COMMAND = "make study ONLY=efficiency"
-SEEDS = tuple(range(20261121, 20261129))
+SEEDS, NEW_SEEDS = tuple(range(20261121, 20261129)), tuple(range(20261131, 20261139))
 TESTS_N, SHOWN_N = 400, 100
 POOL_N = 1000
 RULE_ROLLOUTS_N = 30
-FIRST_ROLLOUTS_N, LATER_ROLLOUTS_N = 20, 10
+FIRST_ROLLOUTS_N, LATER_ROLLOUTS_N, CHECKED_N = 20, 10, 20
 BOOT, COLLECT, TEST, POOL = 0, 1, 2, 3
 """Streams of starts; none of them shares a start with another."""
 
@@ -41,7 +41,7 @@ class Task:
     arms: tuple[str, ...] = ("random", "rule", "saqiya")
     tests_n: int = TESTS_N
     to_hold: bool = True
-    version: int = 1
+    seeds: tuple[int, ...] = SEEDS
 
     def opened(self, seed: int) -> Lab:
         """Open the site, disturbed where that is the task."""
@@ -53,8 +53,12 @@ class Task:
 RECIPE: Mapping[str, float] = {"steps": 1000.0, "width": 256.0, "layers": 3.0}
 PATIENCE = 1.5
 """Who was disturbed may still make it, later."""
+PICK_BUDGETS = (0, 3, 6, 9, 12, 15, 18, 21, 25, 30, 36, 42)
 TASKS = {
-    "pick-place": Task("metaworld-pick-place", None, 20, 0.4, (0, 3, 6, 9, 12, 15, 18, 21, 25, 30, 36, 42)),
+    "pick-place": Task("metaworld-pick-place", None, 20, 0.4, PICK_BUDGETS),
+    "pick-place-checked": Task(
+        "metaworld-pick-place", None, 20, 0.4, PICK_BUDGETS, ("random", "checked"), seeds=NEW_SEEDS
+    ),
     "push": Task(
         "metaworld-push", ROUGH, 15, 1.0, (0, 10, 20, 40, 80), ("random", "failing"), tests_n=200, to_hold=False
     ),
@@ -117,6 +121,23 @@ def by_rule(arm: Arm, policy: RunnablePolicy, n: int) -> list[Start]:
 def by_saqiya(arm: Arm, policy: RunnablePolicy, n: int) -> list[Start]:
     """Show where it probably fails, is unsure, and nothing near was shown; a few rollouts say where it fails."""
     arm.roll(policy, LATER_ROLLOUTS_N if arm.round else FIRST_ROLLOUTS_N)
+    return _promising(arm, policy, n)
+
+
+def by_check(arm: Arm, policy: RunnablePolicy, n: int) -> list[Start]:
+    """Ask as Saqiya does, but let the policy try each start first: a person shows only what it was seen to fail."""
+    arm.roll(policy, LATER_ROLLOUTS_N if arm.round else FIRST_ROLLOUTS_N)
+    failed, spare = [], []
+    for start in _promising(arm, policy, CHECKED_N):
+        if len(failed) == n:
+            break
+        success = arm.lab.roll(policy, start, arm.bill).success
+        arm.tried.append((start, not success, arm.round))
+        (spare if success else failed).append(start)
+    return [*failed, *spare][:n]
+
+
+def _promising(arm: Arm, policy: RunnablePolicy, n: int) -> list[Start]:
     ranges = arm.lab.site.spec.factors
     pool = arm.lab.starts(arm.seed, POOL_N, stream=POOL + arm.round)
     tried = [Tried(start, failed, arm.round - made) for start, failed, made in arm.tried]
@@ -148,6 +169,7 @@ ARMS: Mapping[str, Callable[[Arm, RunnablePolicy, int], list[Start]]] = {
     "random": at_random,
     "rule": by_rule,
     "saqiya": by_saqiya,
+    "checked": by_check,
     "failing": from_failures,
 }
 
@@ -225,7 +247,7 @@ def _saved(task: str, arms: Mapping[str, list[list[dict[str, Any]]]], bar: str) 
     for name in [one for one in arms if one != "random"]:
         less = [1.0 - ours / theirs for ours, theirs in zip(paid[name], paid["random"], strict=True)]
         figure = f"efficiency.{task}.{bar}.{name}.less"
-        judged = name == "saqiya" and task == "pick-place" and bar == "holds90"
+        judged = bar == "holds90" and (task, name) in {("pick-place", "saqiya"), ("pick-place-checked", "checked")}
         yield (at_least(figure, _student(less), 0.65, command=COMMAND) if judged
                else shown(figure, _student(less), command=COMMAND))  # fmt: skip
 
@@ -260,11 +282,11 @@ def _past(task: str, arms: Mapping[str, list[list[dict[str, Any]]]]) -> Iterator
 def run(*, quick: bool) -> Iterator[Figure]:
     """Run every task's arms on every seed, and compare."""
     kept = Kept("efficiency-quick" if quick else "efficiency")
-    seeds = (1, 2) if quick else SEEDS
     for task, what in TASKS.items():
-        jobs = {f"v{what.version}/{task}/{arm}/{seed}": (task, arm, seed, quick) for seed in seeds for arm in what.arms}
+        seeds = (1, 2) if quick else what.seeds
+        jobs = {f"v1/{task}/{arm}/{seed}": (task, arm, seed, quick) for seed in seeds for arm in what.arms}
         made = dict(zip(jobs, kept.units(jobs, unit), strict=True))
-        arms = {arm: [made[f"v{what.version}/{task}/{arm}/{seed}"] for seed in seeds] for arm in what.arms}
+        arms = {arm: [made[f"v1/{task}/{arm}/{seed}"] for seed in seeds] for arm in what.arms}
         yield from _curves(task, arms)
         if not what.to_hold:
             yield from _past(task, arms)
