@@ -115,6 +115,12 @@ def test_what_cannot_be_asked_is_refused(wheel, words):
         ask(wheel, **words)
 
 
+@pytest.mark.parametrize(("seeds", "tries"), [(3, 50), (8, 0), (8, -4)])
+def test_nothing_is_foreseen_of_too_few(wheel, seeds, tries):
+    with pytest.raises(UsageError, match="tell nothing"):
+        wheel.pump.foresee_ablation(seeds, tries)
+
+
 def test_a_workspace_without_episodes_cannot_be_asked(fresh):
     with Flywheel.init(fresh / "empty") as wheel, pytest.raises(UsageError, match="too few"):
         ask(wheel)

@@ -20,6 +20,7 @@ from saqiya.domain.nouns import (
 )
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.formats.mcap.log import McapFormat
+from saqiya.loop.aim import doubts
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.ground import ground_of
 from saqiya.loop.places import Places
@@ -332,3 +333,50 @@ def test_bootstrap_is_looked_at_as_it_comes_in(wheel, fresh):
     assert any("operators share" in one for one in warned.warnings)
     assert any("is mixed" in one for one in warned.warnings)
     assert wheel.pump.aim("bootstrap", author="ann").insisted
+
+
+def test_a_factor_that_nobody_ever_told_of_is_not_aimed_at(data):
+    with pytest.raises(UsageError, match="tells of"):
+        data.pump.aim("gaol_x=-0.2..0.2", author="ann")
+    with pytest.raises(UsageError, match="no range"):
+        data.pump.aim("goal_x=nan..nan", author="ann")
+    data.pump.factors.say([data.store.catalog.all(Episode)[0].id], {"lighting": "bright"}, author="ann")
+    assert data.pump.aim("lighting=dark", author="ann").warnings == ()
+
+
+@pytest.mark.parametrize("minutes", [float("inf"), float("nan"), -1.0])
+def test_minutes_without_end_are_no_budget(data, minutes):
+    with pytest.raises(UsageError, match="no budget"):
+        data.pump.plan(minutes)
+    with pytest.raises(UsageError, match="no budget"):
+        data.pump.plan(10.0, each=minutes)
+    with pytest.raises(UsageError, match="no budget"):
+        data.pump.aim("goal_x=-0.2..0.2", author="ann", minutes=minutes)
+
+
+def test_a_request_under_a_retired_word_is_judged_by_what_it_is_called_now(data):
+    (label,) = ground_of(data).failures
+    words = data.store.root / "vocabulary.toml"
+    words.write_text(f'[retired]\ncollision = "{label}"\n')
+    with Flywheel(data.store.root) as again:
+        assert doubts(again, "collision") == doubts(again, label) == ()
+
+
+def test_what_an_earlier_policy_failed_in_is_no_gap_once_the_policy_of_now_meets_it_well(data, logs, tmp_path):
+    for number in range(5):
+        log = make_episode(seed=600 + number, success=True)
+        said = {"task": "reach", "source": "demonstration"}
+        McapFormat().write(replace(log, metadata={**log.metadata, **said}), tmp_path / f"{number}.mcap")
+    data.ingest(sorted(tmp_path.iterdir()))
+
+    def lit():
+        for one, outcome in ground_of(data).outcomes.items():
+            bright = outcome is not Outcome.SUCCESS and len(ground_of(data).scope_deployments) > 1
+            data.pump.factors.say([one], {"lighting": "bright" if bright else "dark"}, author="ann")
+        return [one for one in data.pump.plan(600.0, each=0.1).items if one.target == "lighting=dark"]
+
+    shown = [one.id for one in data.store.catalog.all(Episode) if one.source is Source.DEMONSTRATION]
+    data.pump.factors.say(shown, {"lighting": "bright"}, author="ann")
+    assert len(lit()) == 1
+    read_logs(data, sorted(logs.iterdir())[40:])
+    assert lit() == []

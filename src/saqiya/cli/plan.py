@@ -89,6 +89,8 @@ def aim(
         else:
             told = f"; {len(asked)} requests wait: saqiya correct" if asked else ""
             say(f"{made.author} aims at {target}{', told twice' if made.insisted else ''}{told}.")
+            if minutes and not asked:
+                say(f"Nothing was asked for: no start is known to begin from, or one takes over {minutes:g} minutes.")
     if made.warnings and not made.insisted:
         raise typer.Exit(NO)
 

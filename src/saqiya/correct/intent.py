@@ -80,8 +80,8 @@ def _range(part: str, value: str) -> str | tuple[float, float]:
         ends = float(low), float(high)
     except ValueError as error:
         raise UsageError("has no two numbers", subject=part, remedy="Write a range as 0.1..0.2.") from error
-    if ends[0] > ends[1]:
-        raise UsageError("ends before it starts", subject=part, remedy="Write the lower number first.")
+    if not ends[0] <= ends[1]:
+        raise UsageError("is no range from low to high", subject=part, remedy="Write the lower number first.")
     return ends
 
 

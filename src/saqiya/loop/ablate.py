@@ -57,7 +57,15 @@ class Ask:
 
 
 def foreseen(seeds: int, tries: int) -> str:
-    """Say, before anything is run, which differences so many seeds and tries can see."""
+    """Say, before anything is run, which differences so many seeds and tries can see.
+
+    Raises:
+        UsageError: too few of them to see any.
+    """
+    if seeds < FEWEST_SEEDS or tries < 1:
+        raise UsageError(
+            f"{seeds} seeds of {tries} tries tell nothing", remedy=f"Ask for {FEWEST_SEEDS} seeds and 1 try or more."
+        )
     scatter = float(np.sqrt(SCATTER**2 + (1.0 - SHARED) * 0.25 / tries))
     return (
         f"With {seeds} seeds of {tries} tries you can see differences from random choice of {_seen(seeds, scatter)}, "

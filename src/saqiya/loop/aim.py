@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from saqiya.correct.experience import expect
 from saqiya.correct.intent import Aim, Solved, aim_of, objections
 from saqiya.correct.plan import MOST_N
 from saqiya.detect.stage import outcomes_of
-from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Intent, Outcome, PlanItem
+from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Episode, Intent, PlanItem
 from saqiya.domain.worth import Gain
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.ground import Ground, ground_of
 from saqiya.loop.habits import habits_of
 from saqiya.loop.places import Places
 from saqiya.loop.plan import SOLVED, plan
+from saqiya.models.conditions import STRATEGY_FACTORS
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -37,13 +39,17 @@ def aim(wheel: Flywheel, target: str, *, author: str, minutes: float = 0.0) -> I
         minutes: ask for as much of it at once, unless there are warnings that nobody insisted on; 0: ask for nothing.
 
     Raises:
-        UsageError: nobody, or nothing that is known, is named.
+        UsageError: nobody, or nothing that is known, is named, or minutes that cannot be.
         GuardRefusal: nothing was deployed or read, so nothing is known of modes.
     """
     if not author.strip():
         raise UsageError("needs somebody who says it", remedy="Give --author NAME.")
+    if not (math.isfinite(minutes) and minutes >= 0.0):
+        raise UsageError(f"{minutes:g} minutes are no budget", remedy="For example: --minutes 30.")
     told = aim_of(target)
     ground = None if told.label == correct.BOOTSTRAP else ground_of(wheel)
+    if told.condition:
+        _demand_known(wheel, told)
     label = told.label if ground is None or told.condition else wheel.vocabulary.word(told.label).name
     warnings = _warnings(wheel, ground, told, label)
     last = _last(wheel, ground, target)
@@ -70,7 +76,7 @@ def doubts(wheel: Flywheel, target: str) -> tuple[str, ...]:
     """Say what speaks against collecting for a target now, without putting anything on record."""
     told = aim_of(target)
     ground = None if told.label == correct.BOOTSTRAP else ground_of(wheel)
-    return _warnings(wheel, ground, told, told.label)
+    return _warnings(wheel, ground, told, wheel.vocabulary.resolve(told.label))
 
 
 def cleared(wheel: Flywheel, target: str) -> Intent:
@@ -135,20 +141,27 @@ def _warnings(wheel: Flywheel, ground: Ground | None, told: Aim, label: str) -> 
     if not told.condition:
         starts = ground.lives.passed(label, policy=ground.deployment.policy)
         return objections(Solved(ground.counts(label), SOLVED, starts, ground.stops.get(label, "")))
-    return objections(Solved(_met(ground, told), SOLVED))
+    return objections(Solved(ground.under(told), SOLVED))
 
 
-def _met(ground: Ground, told: Aim) -> tuple[int, int]:
-    """Return (failures, tries) of the deployment under a condition."""
-    conditions = ground.wheel.pump.factors.conditions(list(ground.episodes.values()))
-    met = [one for one in ground.outcomes if told.holds(conditions[one])]
-    return sum(ground.outcomes[one] is not Outcome.SUCCESS for one in met), len(met)
+def _demand_known(wheel: Flywheel, told: Aim) -> None:
+    """Refuse a factor that nobody ever told of: a name that is misspelt would never be found solved."""
+    factors = wheel.pump.factors
+    met = factors.conditions(wheel.store.catalog.all(Episode)).values()
+    known = set(wheel.ranges).union(STRATEGY_FACTORS, factors.rules().meanings, *met)
+    strange = sorted(set(told.condition) - known)
+    if strange:
+        raise UsageError(
+            "is no factor that any try, rule or site tells of",
+            subject=", ".join(strange),
+            remedy=f"Say it of tries (saqiya factors set), or use one of {', '.join(sorted(known))}.",
+        )
 
 
 def _condition(ground: Ground, told: Aim, intent: Intent, minutes: float) -> list[PlanItem]:
     """Ask for whole demonstrations under a condition: from fresh starts that meet it, else with a card."""
     places = Places(ground)
-    failed, met = _met(ground, told)
+    failed, met = ground.under(told)
     _, whole, basis = ground.minutes([])
     kind = CorrectionKind.DEMONSTRATION
     fresh = places.under(told, intent.target)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from saqiya.correct.experience import Lesson
+from saqiya.correct.intent import Aim
 from saqiya.correct.plan import persists
 from saqiya.correct.stage import BOOTSTRAP, DRILL
 from saqiya.detect.stage import outcomes_of
@@ -135,6 +136,15 @@ class Ground:
         deployment = deployment or self.deployment
         counts, tries, _ = self._counted[deployment.id]
         return min(counts.get(label, 0), tries), tries
+
+    def under(self, condition: Aim) -> tuple[int, int]:
+        """Return (failures, tries that were judged) of the deployment under a condition."""
+        met = [one for one in self.outcomes if condition.holds(self._conditions[one])]
+        return sum(self.outcomes[one] is not Outcome.SUCCESS for one in met), len(met)
+
+    @cached_property
+    def _conditions(self) -> dict[str, dict[str, str | float]]:
+        return self.wheel.pump.factors.conditions(list(self.episodes.values()))
 
     @cached_property
     def stops(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,11 +55,12 @@ def plan(wheel: Flywheel, *, minutes: float, deployment: str = "", only: str = "
         each: minutes that one correction takes, resets counted; 0: as those that were given took.
 
     Raises:
-        UsageError: no minutes, or fewer than none for each.
+        UsageError: no minutes or no end of them, or fewer than none for each.
         GuardRefusal: see `ground_of`.
     """
-    if not minutes > 0.0 or each < 0.0:
-        raise UsageError(f"{minutes:g} minutes are no budget", remedy="For example: saqiya plan --minutes 120.")
+    if not (0.0 < minutes < math.inf and 0.0 <= each < math.inf):
+        said = f"{minutes:g} minutes, {each:g} each, are no budget" if each else f"{minutes:g} minutes are no budget"
+        raise UsageError(said, remedy="For example: saqiya plan --minutes 120.")
     least = settled(wheel)[1].gain_per_10
     ground = ground_of(wheel, deployment)
     asked: list[_Asked] = []
@@ -222,6 +224,9 @@ def _gaps(places: Places, whole: float, left: float) -> tuple[list[PlanItem], li
         if not one.failed_n or len(items) == MOST_GAPS_N or left < BLOCK_N * whole:
             continue
         where = dict(one.region) or dict(one.factors)
+        failed, met = places.ground.under(aim_at(where))
+        if met and not failed:
+            continue  # an earlier policy failed there, the one of now does not
         target = ",".join(f"{name}={value}" for name, value in where.items())
         left -= BLOCK_N * whole
         fresh = places.choose(places.under(aim_at(where), target), BLOCK_N)
