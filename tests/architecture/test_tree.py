@@ -76,7 +76,7 @@ def test_other_paths_are_not_machine_paths(text):
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 POINTS = [(group, name, value) for group, rows in PROJECT["entry-points"].items() for name, value in rows.items()]
-EXTRA_MODULES = {"data": "rosbags", "rerun": "rerun", "sim": "metaworld", "train": "torch"}
+EXTRA_MODULES = {"data": "rosbags", "pusht": "gym_pusht", "rerun": "rerun", "sim": "metaworld", "train": "torch"}
 
 
 @pytest.mark.parametrize(("group", "name", "value"), POINTS)

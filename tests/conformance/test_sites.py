@@ -9,6 +9,8 @@ from saqiya.testing import check_site
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
+    if name == "pusht":
+        return [pytest.mark.skipif(find_spec("gym_pusht") is None, reason="needs saqiya[pusht]")]
     if not name.startswith("metaworld"):
         return []
     missing = find_spec("metaworld") is None

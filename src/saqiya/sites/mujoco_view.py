@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from saqiya.domain.contracts import Vector
 from saqiya.errors import SiteFault
 
-__all__ = ["View"]
+__all__ = ["AZIMUTH_DEG", "View"]
 
 BACKENDS = ("egl", "osmesa")
 READY = b"ready\n"

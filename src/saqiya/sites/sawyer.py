@@ -7,6 +7,7 @@ environment side by side: bit for bit, but for the quaternion, whose sign is ano
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Observation, Operator, SiteSpec, Snapshot, Step, Vector
+from saqiya.domain.controls import Axis, Controls
 from saqiya.domain.streams import Start
 from saqiya.errors import SiteFault
-from saqiya.sites.mujoco_view import View
+from saqiya.sites.mujoco_view import AZIMUTH_DEG, View
 
 __all__ = ["FACTORS", "Sawyer", "Task"]
 
@@ -55,8 +57,23 @@ class Task:
     horizon_steps: int
 
 
+def _controls() -> Controls:
+    """Move the hand as the picture shows it: right is right and up is away from whoever looks."""
+    away = math.radians(AZIMUTH_DEG)
+    ahead_x, ahead_y = math.cos(away), math.sin(away)
+    return Controls(
+        axes=(
+            Axis("left, right", ("ArrowLeft", "ArrowRight"), (ahead_y, -ahead_x, 0.0, 0.0), stick=0),
+            Axis("nearer, away", ("ArrowDown", "ArrowUp"), (ahead_x, ahead_y, 0.0, 0.0), stick=1, flipped=True),
+            Axis("down, up", ("KeyQ", "KeyE"), (0.0, 0.0, 1.0, 0.0), stick=3, flipped=True),
+            Axis("open, close", ("KeyZ", "KeyC"), (0.0, 0.0, 0.0, 1.0), switch=True),
+        ),
+        rest=(0.0, 0.0, 0.0, 0.0),
+    )
+
+
 class Sawyer:
-    """A Sawyer arm and a puck to bring to a goal: `Site`, `Restorable`, `Demonstrable` and `Renderable`.
+    """A Sawyer arm and a puck to bring to a goal: `Site`, `Restorable`, `Demonstrable`, `Renderable`, `Drivable`.
 
     Streams for a policy: "hand" (x, y, z in m, opening 0..1), "object" (x, y, z in m, and the unit vector of the
     puck's axis, which says all about the pose of a round puck), "goal" (x, y, z in m), and what a small network is
@@ -64,6 +81,8 @@ class Sawyer:
     (left, right pad on the object, N), "contact/table" (object on all but the robot, N), "gripper/opening" (0..1) and
     "object/grasped" (0 or 1). A firm grasp presses with 200-800 N: the model's fingers are stiff.
     """
+
+    controls = _controls()
 
     def __init__(self, task: Task) -> None:
         """Load the model and bring the hand to its first place once; every later reset starts from that state."""

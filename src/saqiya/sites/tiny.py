@@ -24,10 +24,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Observation, SiteSpec, Snapshot, Step, Vector
+from saqiya.domain.controls import Axis, Controls
 from saqiya.domain.streams import Start
 from saqiya.errors import SiteFault
+from saqiya.sites.tiny_view import draw
 
 __all__ = ["Tiny"]
 
@@ -122,6 +125,14 @@ class Tiny:
     """
 
     spec = _SPEC
+    controls = Controls(
+        axes=(
+            Axis("swing right, left", ("ArrowRight", "ArrowLeft"), (1.0, 0.0, 0.0), stick=0, flipped=True),
+            Axis("fold, stretch", ("ArrowDown", "ArrowUp"), (0.0, -1.0, 0.0), stick=1, flipped=True),
+            Axis("open, close", ("KeyZ", "KeyC"), (0.0, 0.0, 1.0), switch=True),
+        ),
+        rest=(0.0, 0.0, 0.0),
+    )
 
     def __init__(self) -> None:
         self._world = _World()
@@ -209,6 +220,18 @@ class Tiny:
         if not self._world.held:
             self._world.puck_x += float(offset[0])
             self._world.puck_y += float(offset[1])
+
+    def render(self, *, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the table from above as uint8 (height, width, 3) RGB: arm, puck and goal."""
+        world = self._world
+        elbow = (LINK_M * math.cos(world.shoulder_rad), LINK_M * math.sin(world.shoulder_rad))
+        return draw(
+            ((0.0, 0.0), elbow, world.hand()),
+            puck=(world.puck_x, world.puck_y),
+            goal=(world.goal_x, world.goal_y),
+            jaw=world.jaw,
+            size=(height, width),
+        )
 
     def close(self) -> None:
         """Nothing is held."""
