@@ -59,3 +59,9 @@ def test_a_round_count_is_held_against_the_curve():
     assert "past the plateau" in round_count(200, (40, 80, 160), errors(0.5, 0.5, 0.5))
     assert round_count(87, (20, 40, 80), errors(1.0, 0.7, 0.5)) == ""
     assert round_count(100, (20, 40, 80), errors(1.0, 0.6, 0.56)) == ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_ways_are_seen_at_a_level_that_is_shared_among_three_directions(seed):
+    rows, starts = tries(45, np.random.default_rng(seed), two=True)
+    assert "two ways" in two_ways(rows, starts, seed=seed)

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from saqiya.domain.nouns import (
@@ -380,3 +381,16 @@ def test_what_an_earlier_policy_failed_in_is_no_gap_once_the_policy_of_now_meets
     assert len(lit()) == 1
     read_logs(data, sorted(logs.iterdir())[40:])
     assert lit() == []
+
+
+def test_a_reading_that_is_not_finite_hides_no_habit(data, tmp_path):
+    for number in range(21):
+        log = make_episode(seed=700 + number, success=True)
+        state = log.streams["observation/state"]
+        broken = np.where(np.arange(len(state.t_ns))[:, None] > 5, np.nan, state.values)
+        streams = {**log.streams, "observation/state": replace(state, values=broken)} if number == 3 else log.streams
+        said = {"task": "reach", "source": "demonstration", "operator": "abc"[number % 3]}
+        made = replace(log, streams=streams, metadata={**log.metadata, **said})
+        McapFormat().write(made, tmp_path / f"{number:02d}.mcap")
+    data.ingest(sorted(tmp_path.iterdir()))
+    assert any("operators share" in one for one in data.pump.aim("bootstrap", author="ann").warnings)

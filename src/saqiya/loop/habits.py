@@ -12,7 +12,9 @@ from saqiya.correct.habits import many_operators, mixed_strategies, round_count,
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.nouns import Correction, Episode, Outcome, Source
+from saqiya.errors import InvalidEpisode
 from saqiya.models.conditions import STRATEGY_FACTORS
+from saqiya.models.rows import EXECUTED, OBSERVATION, side_by_side, widths
 from saqiya.models.starts import encode
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ ROWS_N = 40
 REPEATS_N = 8
 HELD_OUT = 0.2
 FEWEST_N = 20
+MOST_COLUMNS_N = 64
+"""Of a stream that is compared: pictures are left out."""
 MOST_N = 400
 """Demonstrations that the error is measured on, the newest; more change no figure that a warning rests on."""
 
@@ -46,34 +50,37 @@ def habits_of(wheel: Flywheel) -> tuple[str, ...]:
             if side in one and one[side].by not in {"suggested", "unread"}:
                 words[side][one[side].value] += 1
     found += mixed_strategies(words)
-    if len(shown) >= FEWEST_N:
-        lessons = [rows for one in shown[-MOST_N:] if (rows := _rows(wheel, one)) is not None]
-        widths = {rows.shape[1:] for rows, _ in lessons}
-        if len(lessons) == len(shown[-MOST_N:]) and len(widths) == 1:
-            found.append(_ways(shown[-MOST_N:], [rows for rows, _ in lessons]))
-            found.append(round_count(len(shown), *_held_out(lessons)) if len(shown) % 50 == 0 else "")
+    told = [(one, rows) for one in shown[-MOST_N:] if (rows := _rows(wheel, one)) is not None]
+    usual = Counter(_widths(rows) for _, rows in told).most_common(1)
+    alike = [(one, rows) for one, rows in told if _widths(rows) == usual[0][0]]
+    if len(alike) >= FEWEST_N:
+        lessons = [rows for _, rows in alike]
+        found.append(_ways([one for one, _ in alike], [rows for rows, _ in lessons]))
+        found.append(round_count(len(shown), *_held_out(lessons)) if len(shown) % 50 == 0 else "")
     return tuple(one for one in found if one)
 
 
 def _rows(wheel: Flywheel, episode: Episode) -> tuple[Vector, Vector] | None:
-    """Return what was seen and done at up to 40 instants, float64 (40, d) and (40, a); None where one is missing."""
+    """Return what was seen and done at 40 instants, float64 (40, d) and (40, a); None where one was never known."""
     streams = wheel.store.streams(episode)
-    done = streams.get("action/executed")
-    seen = [stream for name, stream in sorted(streams.items()) if name.startswith("observation/") and len(stream.t_ns)]
-    if done is None or not seen or len(done.t_ns) < 2:
-        return None
-    at = np.linspace(0, len(done.t_ns) - 1, ROWS_N).round().astype(np.int64)
-    rows = [
-        stream.values.reshape(len(stream.t_ns), -1)[
-            np.clip(np.searchsorted(stream.t_ns, done.t_ns[at], side="right") - 1, 0, None)
-        ]
-        for stream in seen
-        if stream.values[0].size <= 64
+    names = [
+        name
+        for name, stream in sorted(streams.items())
+        if name.startswith(OBSERVATION) and len(stream.t_ns) and stream.values[0].size <= MOST_COLUMNS_N
     ]
-    if not rows:
+    if EXECUTED not in streams or not names:
         return None
-    seen_rows = np.concatenate(rows, axis=1).astype(np.float64)
-    return seen_rows, done.values.reshape(len(done.t_ns), -1)[at].astype(np.float64)
+    try:
+        _, rows = side_by_side(streams, [*names, EXECUTED])
+    except InvalidEpisode:
+        return None
+    at = np.linspace(0, len(rows) - 1, ROWS_N).round().astype(np.int64)
+    seen, done = np.split(rows[at], [sum(widths(streams, names))], axis=1)
+    return seen, done
+
+
+def _widths(rows: tuple[Vector, Vector]) -> tuple[int, int]:
+    return rows[0].shape[1], rows[1].shape[1]
 
 
 def _ways(shown: Sequence[Episode], tries: Sequence[Vector]) -> str:
