@@ -22,7 +22,14 @@ def test_a_region_s_words_may_hold_commas_and_dots():
     assert told.condition == {"object": "nut, M5", "bin": "v1..rc", "object_x": (0.1, 0.2)}
 
 
-@pytest.mark.parametrize("target", ["", "  ", "object=", "=cup", "x=0.3..0.1", "x=a..b"])
+def test_a_target_s_words_may_hold_commas_too():
+    told = aim_of("object=nut, M5,object_x=0.1..0.2, light=dark")
+    assert told.condition == {"object": "nut, M5", "object_x": (0.1, 0.2), "light": "dark"}
+
+
+@pytest.mark.parametrize(
+    "target", ["", "  ", "object=", "=cup", "cup,object=nut", "object=cup,=", "x=0.3..0.1", "x=a..b"]
+)
 def test_a_target_that_says_nothing_is_refused(target):
     with pytest.raises(UsageError):
         aim_of(target)

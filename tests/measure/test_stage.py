@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from saqiya.domain.nouns import Correction, DatasetVersion, Episode, Novelty
-from saqiya.errors import UsageError
+from saqiya.errors import InvalidEpisode, UsageError
 from saqiya.loop.flywheel import Flywheel
 
 
@@ -73,3 +75,18 @@ def test_a_span_is_measured_and_kept_beside_the_whole(wheel):
     assert part.steps == 20
     (whole,) = wheel.pump.measure([episode.id])
     assert whole.steps > part.steps
+
+
+def test_a_start_of_other_factors_has_no_coverage_and_the_rest_is_measured(wheel):
+    one = wheel.store.catalog.all(Episode)[0]
+    start = replace(one.start, factors={"shelf": "upper"})
+    other = wheel.store.catalog.put(replace(one, id=wheel.store.catalog.new_id("episode"), start=start), key="shelf")
+    (novelty,) = wheel.pump.measure([other.id])
+    assert novelty.coverage is None
+    assert novelty.steps == one.steps
+
+
+def test_the_episode_that_cannot_be_measured_is_named(wheel):
+    one = wheel.store.catalog.all(Episode)[0]
+    with pytest.raises(InvalidEpisode, match=wheel.key_of(one.id)):
+        wheel.pump.measure([one.id], span_s=(1000.0, 1001.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from saqiya.errors import UsageError
@@ -11,6 +12,8 @@ __all__ = ["Aim", "Solved", "aim_at", "aim_of", "objections"]
 FEWEST_N = 20
 """Tries without a single failure below which nothing is called solved."""
 LEVEL = 0.95
+COMMA = re.compile(r",(?=[^,=]*=)")
+"""What parts two factors of a condition: a comma before the next name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def aim_of(target: str) -> Aim:
     if "=" not in target:
         return Aim(target.strip(), {})
     condition: dict[str, str | tuple[float, float]] = {}
-    for part in target.split(","):
+    for part in COMMA.split(target):  # a word may hold commas: "object=nut, M5,light=dark"
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (name and equals and value):
             raise UsageError("must be factor=value", subject=part, remedy="For example: object=cup,object_x=0.1..0.2.")

@@ -60,7 +60,7 @@ def retrain(wheel: Flywheel, what: str = "", ask: Ask = Ask()) -> Curve:
 
     Raises:
         GuardRefusal: there is no dataset version.
-        UsageError: it has too few episodes, or less than one size, seed or try is asked for.
+        UsageError: it has too few episodes, actions that never change, or less than one size, seed or try is asked for.
     """
     if min(ask.sizes, ask.seeds, ask.tries) < 1:
         raise UsageError("at least one size, seed and try is needed", subject="saturation", remedy="Ask for more.")
@@ -113,7 +113,7 @@ class _Bench:
             )
         self.spec = wheel.policy_spec(self.episodes)
         self.starts = self._starts() if wheel.turning else ()
-        self.judges = () if wheel.turning else tuple(self._order(-1)[: round(JUDGES * len(self.episodes))])
+        self.judges = () if wheel.turning else tuple(self._order(-1)[: max(2, round(JUDGES * len(self.episodes)))])
         self.folder = wheel.store.derived / "saturation"
         self.folder.mkdir(exist_ok=True)
         said = [self.trainer_name, dict(self.settings), asdict(self.spec), [one.key for one in self.starts]]
@@ -179,6 +179,12 @@ class _Bench:
         rows = [one for ref in self.judges for one in self._of(ref)]
         spread = np.concatenate([one.action for one in rows]).var(axis=0)
         moving = spread > 0.0
+        if not moving.any():
+            raise UsageError(
+                "the held-out actions never change, so nothing of them can be explained",
+                subject=self.wheel.key_of(self.version.id),
+                remedy="Look at action/executed: saqiya audit.",
+            )
         wrong = [((_first(policy, one) - one.action) ** 2)[:, moving] / spread[moving] for one in rows]
         errors = np.array([one.mean() for one in wrong])
         error = float(np.clip(errors.mean(), FEWEST_ERROR, 1.0 - FEWEST_ERROR))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from saqiya.domain.contracts import Progress, RunnablePolicy, Vector
 from saqiya.domain.nouns import DatasetVersion, Duplicate, Episode, Noun, Novelty, Outcome, Policy
 from saqiya.domain.streams import Span
+from saqiya.errors import InvalidEpisode
 from saqiya.measure.coverage import start_coverage
 from saqiya.measure.duplicates import find_copies
 from saqiya.measure.outline import Outline, outline
@@ -92,10 +93,12 @@ def run(
     streams = [dict(store.streams(one)) for one in episodes]
     # One thread: more of them change the last bit, and on a busy machine wait a hundred times longer for each other.
     with spent("measuring"), threadpool_limits(1, user_api="blas"):
-        worths = [
-            found.worth(held, outcomes.get(one.id, Outcome.UNKNOWN), span=span)
-            for one, held, span in zip(episodes, streams, spans, strict=True)
-        ]
+        worths = []
+        for one, held, span in zip(episodes, streams, spans, strict=True):
+            try:
+                worths.append(found.worth(held, outcomes.get(one.id, Outcome.UNKNOWN), span=span))
+            except InvalidEpisode as error:
+                raise InvalidEpisode(error.what, subject=store.catalog.key_of(one.id), remedy=error.remedy) from error
     rows = [
         (_novelty(store, one, worth, span, against), _key(store, one, span, against))
         for one, worth, span in zip(episodes, worths, spans, strict=True)
@@ -104,8 +107,10 @@ def run(
 
 
 def _novelty(store: Workspace, episode: Episode, worth: Worth, span: Span | None, against: Against) -> Novelty:
-    starts = [one.start for one in against.training if one.start is not None]
-    covered = start_coverage([episode.start], starts, against.ranges)[0] if episode.start and starts else None
+    own = sorted(episode.start.factors) if episode.start is not None else []
+    starts = [one.start for one in against.training if one.start is not None and sorted(one.start.factors) == own]
+    comparable = episode.start if own and starts else None
+    covered = start_coverage([comparable], starts, against.ranges)[0] if comparable else None
     relative_to = against.policy or against.dataset
     assert relative_to is not None
     return Novelty(
