@@ -62,7 +62,7 @@ def _show(report: Mapping[str, Any]) -> None:
     judged = (
         f"{report['tries']} tries each"
         if report["tries"]
-        else f"{report['judges']} held-out episodes, below 0: no site"
+        else f"{report['judges']} held-out episodes (no site); written below 0, so that more is better"
     )
     title = f"{report['measure']} of retrained policies, {report['seeds']} seeds, {judged}"
     rows(title, ("arm", "mean (95 %)", "episodes", "human steps", "takeovers"), table)

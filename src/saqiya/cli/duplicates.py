@@ -9,6 +9,8 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
+from saqiya.domain.nouns import Episode, Recording
+from saqiya.loop.flywheel import Flywheel
 
 MOST_SHOWN_N = 20
 
@@ -24,6 +26,8 @@ def duplicates(
     """Mark episodes that repeat an earlier one, exactly or nearly; mixes give each group the weight of one."""
     with opened(where, quiet=as_json) as wheel:
         found = wheel.pump.duplicates(what or [])
+        shown = found.marks[-MOST_SHOWN_N:]
+        files = {one: _file(wheel, one) for mark in shown for one in (mark.episode, mark.of)}
     if as_json:
         emit(found)
         return
@@ -36,12 +40,30 @@ def duplicates(
     )
     if found.marks:
         table = [
-            (one.episode, one.of, one.how, f"{one.distance:.3g}", "" if one.spacing is None else f"{one.spacing:.3g}")
-            for one in found.marks[-MOST_SHOWN_N:]
+            (
+                one.episode,
+                one.of,
+                one.how,
+                f"{one.distance:.3g}",
+                "" if one.spacing is None else f"{one.spacing:.3g}",
+                f"{files[one.episode]} repeats {files[one.of]}",
+            )
+            for one in shown
         ]
-        rows("", ("episode", "repeats", "how", "distance", "spacing"), table)
+        rows("", ("episode", "repeats", "how", "distance", "spacing", "from"), table)
         if len(found.marks) > MOST_SHOWN_N:
             say(f"{len(found.marks) - MOST_SHOWN_N} more: saqiya duplicates --json.")
         say("Kept as they are. In the next mix, each group weighs what one episode weighs.")
     if found.alone:
         say(f"{len(found.alone)} episodes hold no numbers to compare: only exact copies of these are found.")
+
+
+def _file(wheel: Flywheel, ref: str) -> str:
+    """Name the file that an episode came from, and the episode in it: an id tells a person nothing."""
+    catalog = wheel.store.catalog
+    recordings = catalog.get(ref, Episode).recordings
+    own = catalog.key_of(ref)
+    if not recordings:
+        return own
+    recording = catalog.get(recordings[0], Recording)
+    return f"{recording.name} {own.rsplit('/', 1)[-1]}" if recording.location else own

@@ -57,7 +57,9 @@ def measure(
         return
     if told:
         say(f"Novelty relative to {told[0]['reference']}, {made[0].method.replace('_', ' ')}")
-    rows("" if told else "Novelty", HEADER, [_row(one) for one in told])
+        rows("", HEADER, [_row(one) for one in told])
+    else:
+        say("There are no corrections to measure. Name episodes, a subset or a version: saqiya measure EPISODES ...")
 
 
 def _told(wheel: Flywheel, one: Novelty, copy_of: str | None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def plan(
         made = wheel.pump.plan(minutes, deployment=deployment, each=each)
         asked = wheel.pump.ask(made) if ask else ()
         key, whose = wheel.key_of(made.id), wheel.key_of(made.policy) if made.policy else "an unknown policy"
-        next_step = "saqiya correct" if wheel.turning else "record it, and saqiya ingest"
+        next_step = f"saqiya correct -w {where}" if wheel.turning else f"record it, and saqiya ingest LOGS -w {where}"
     if as_json:
         emit({"plan": made, "key": key, "requests": asked})
         return
@@ -40,7 +40,8 @@ def plan(
     spent = sum(one.minutes for one in made.items)
     say(f"{key}: {spent:.1f} of {made.minutes:g} minutes" + (f", {len(asked)} requests." if ask else "."))
     if not ask and made.items:
-        say(f"To collect it: saqiya plan --minutes {minutes:g} --ask, then {next_step}.")
+        same = (f" --each {each:g}" if each else "") + (f" --deployment {deployment}" if deployment else "")
+        say(f"To collect it: saqiya plan --minutes {minutes:g}{same} --ask -w {where}, then {next_step}")
 
 
 def _show(made: CollectionPlan) -> None:
@@ -106,6 +107,9 @@ def became(
         found = wheel.pump.became(operator)
     if as_json:
         emit(found)
+        return
+    if not found:
+        say("No corrections were given yet. What asks for them: saqiya plan --minutes MINUTES --ask.")
         return
     header = (
         "operator",

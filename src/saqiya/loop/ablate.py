@@ -316,7 +316,8 @@ def _student(values: Sequence[float]) -> tuple[float, float]:
 
 def _sentence(bench: _Bench, judged: Verdict) -> str:
     """Answer in one sentence, the figures in it."""
-    ask, unit = bench.ask, "points of success" if bench.measure == SUCCESS else "of held-out action error, scaled,"
+    ask = bench.ask
+    unit = "points of success" if bench.measure == SUCCESS else "held-out action error in standard deviations"
     times = 100.0 if bench.measure == SUCCESS else 1.0
     said = f"{ask.choose} of {len(bench.subject.candidates)} chosen by {ask.score}"
 
@@ -325,8 +326,8 @@ def _sentence(bench: _Bench, judged: Verdict) -> str:
 
     if judged.gained:
         beaten = ", ".join(map(told, judged.differences))
-        return f"Yes: {said} made better policies over {ask.seeds} seeds, in {unit} than {beaten}."
+        return f"Yes: over {ask.seeds} seeds {said} made better policies than {beaten}, in {unit}."
     lost = ", ".join(told(one) for one in judged.differences if not one.better)
     seen = _seen(ask.seeds, judged.scatter)
     blind = "" if bench.measure == ERROR else f"; by how these scattered, differences of {seen} can be seen"
-    return f"No: over {ask.seeds} seeds {said} did not beat, in {unit} {lost}{blind}."
+    return f"No: over {ask.seeds} seeds {said} did not beat {lost}, in {unit}{blind}."

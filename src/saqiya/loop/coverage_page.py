@@ -21,8 +21,10 @@ __all__ = ["coverage_page", "day_of", "heatmap", "pair_of", "worst", "write_cove
 TEMPLATES = Path(__file__).parent / "templates"
 LABEL_PX, CELL_PX, ROW_PX, HEAD_PX = 150, 64, 34, 26
 LETTER_PX = 6.6
-BREAKS = re.compile(r"(?<=[ +_/-])(?=[^ ])|(?<=[a-z])(?=[A-Z])")
-"""Where a value may be broken: after blanks and signs, and before a capital inside a word."""
+BREAKS = re.compile(r"(?<=[ +_/])(?=[^ ])|(?<=\w-)(?=[^ ])|(?<=\.\.)(?=[^ ])|(?<=[a-z])(?=[A-Z])")
+"""Where a value may be broken: after blanks, signs and the dots of a range, and before a capital inside a word."""
+HEAD_LINES_N = 6
+"""Lines over a column: a region of two numbers needs them, and regions that are cut short all look the same."""
 MOST_ROWS_N, MOST_COLUMNS_N, MOST_PICTURES_N, MOST_GAPS_N = 30, 14, 8, 30
 SHADES = ("#e4eef6", "#c3d9ea", "#93bcda", "#5b97c4")
 """Of cells that were shown up to 4, 19, 99 times, and more often."""
@@ -40,7 +42,7 @@ def heatmap(pair: Pair) -> str:
     names, values, shown, met = laid.factors, laid.values, laid.shown, laid.met
     rows = _kept(shown.sum(axis=1) + met.sum(axis=1), MOST_ROWS_N)
     columns = _kept(shown.sum(axis=0) + met.sum(axis=0), MOST_COLUMNS_N)
-    heads = [_wrapped(values[1][at], CELL_PX - 6) for at in columns]
+    heads = [_wrapped(values[1][at], CELL_PX - 4, HEAD_LINES_N) for at in columns]
     head_px = HEAD_PX + 13 * max(len(one) for one in heads)
     width, height = LABEL_PX + CELL_PX * len(columns) + 2, head_px + ROW_PX * len(rows) + 22
     drawn = [_text(LABEL_PX, 12, f"{names[1]}", kind="axis"), _text(0, head_px - 6, names[0], kind="axis")]
@@ -169,8 +171,8 @@ def _short(n: int) -> str:
     return str(n)
 
 
-def _wrapped(text: str, room_px: float) -> list[str]:
-    """Break a value into at most two lines that fit; what is longer ends in an ellipsis."""
+def _wrapped(text: str, room_px: float, most_n: int = 2) -> list[str]:
+    """Break a value into at most so many lines that fit; what is longer ends in an ellipsis."""
     most = math.floor(room_px / LETTER_PX)
     halves = text.replace(", ", ",\n").split("\n")
     if len(halves) == 2 and max(map(len, halves)) <= most:
@@ -181,8 +183,8 @@ def _wrapped(text: str, room_px: float) -> list[str]:
             lines.append("")
         lines[-1] += part
     lines = [line.strip() for line in lines]
-    kept = [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines[:2]]
-    if len(lines) > 2 and not kept[-1].endswith("…"):
+    kept = [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines[:most_n]]
+    if len(lines) > most_n and not kept[-1].endswith("…"):
         kept[-1] = f"{kept[-1][: most - 1]}…"
     return kept
 

@@ -132,7 +132,11 @@ class Workspace:
         """
         path = root / "workspace.json"
         if not path.is_file():
-            raise NoWorkspace("there is no workspace here", subject=str(root), remedy="Make one with `saqiya init`")
+            raise NoWorkspace(
+                "there is no workspace here",
+                subject=str(root),
+                remedy="Name one with -w, or make one with `saqiya init`",
+            )
         try:
             with disk_errors(path):
                 facts = msgspec.json.decode(path.read_bytes(), type=_Facts)
