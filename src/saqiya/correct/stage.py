@@ -31,7 +31,18 @@ from saqiya.domain.streams import Start, Stream
 from saqiya.errors import GuardRefusal
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["BOOTSTRAP", "DRILL", "ask", "credit", "keep_intent", "keep_live", "keep_plan", "request_bootstrap", "run"]
+__all__ = [
+    "BOOTSTRAP",
+    "DRILL",
+    "ask",
+    "credit",
+    "keep_intent",
+    "keep_live",
+    "keep_plan",
+    "request_bootstrap",
+    "roll_of",
+    "run",
+]
 
 BOOTSTRAP = "bootstrap"
 DRILL = "drill"
@@ -172,7 +183,7 @@ def run(
         )
     prefix = store.catalog.key_of(request.id)
     rolls = [
-        _roll(store, request, index, f"{prefix}/{index:04d}", operator=operator, lead_s=lead_s, rate_hz=rate_hz)
+        roll_of(store, request, index, f"{prefix}/{index:04d}", operator=operator, lead_s=lead_s, rate_hz=rate_hz)
         for index in range(len(request.starts[:first]))
     ]
     made = []
@@ -184,9 +195,20 @@ def run(
     return tuple(made)
 
 
-def _roll(
+def roll_of(
     store: Workspace, request: CorrectionRequest, index: int, key: str, *, operator: str, lead_s: float, rate_hz: float
 ) -> Roll:
+    """Return the try that answers a request at the place `index`: where it begins, and where the operator takes over.
+
+    Args:
+        store: the workspace.
+        request: what was asked for.
+        index: of its starts.
+        key: of the episode it becomes.
+        operator: who corrects.
+        lead_s: how long before the failure's moment a takeover begins.
+        rate_hz: control rate of the site.
+    """
     start = request.starts[index]
     if request.target == BOOTSTRAP:
         return Roll(key, start, Source.DEMONSTRATION, operator=operator)

@@ -56,15 +56,18 @@ class Controls:
     Attributes:
         axes: in the order of their deflections in an input.
         rest: float (d,), the action when nothing is touched; of no use where the action is a place.
-        place: the action is a place that is held when nothing is touched; else it is a rate that goes back to rest.
+        place: where the action is a place, which is held when nothing is touched, the observation whose first columns
+            are that place now; "" where the action is a rate, which goes back to rest.
         pointer: the two dimensions of the action that a pointer on the picture sets, left to right and top to bottom,
             over their whole range; () where a pointer cannot.
+        aspect: width by height of the picture.
     """
 
     axes: tuple[Axis, ...]
     rest: tuple[float, ...]
-    place: bool = False
+    place: str = ""
     pointer: tuple[int, ...] = ()
+    aspect: float = 4 / 3
 
 
 @runtime_checkable

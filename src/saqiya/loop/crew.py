@@ -28,7 +28,7 @@ from saqiya.loop.monitor import Monitor, OnAlarm
 from saqiya.loop.rollout import run_try
 from saqiya.stores import tensors
 
-__all__ = ["Crew", "PolicySource", "Ran", "Task"]
+__all__ = ["Crew", "PolicySource", "Ran", "Task", "follow_parent", "main_unseen"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,17 @@ class PolicySource:
     weights: Path
     trainer: str
     spec: PolicySpec
+
+    def load(self) -> RunnablePolicy:
+        """Read the arrays and make them act.
+
+        Raises:
+            PolicyUnreadable: they are missing or damaged.
+        """
+        policy: RunnablePolicy = plugins.load("saqiya.trainers", self.trainer)().load(
+            self.spec, tensors.read(self.weights)
+        )
+        return policy
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ class Crew:
                 initargs=(self._site, time.perf_counter()),
             )
         try:
-            with _main_unseen():  # processes start as tasks are handed in
+            with main_unseen():  # processes start as tasks are handed in
                 done = self._pool.map(_run, tasks, chunksize=1)
             yield from done
         except BrokenProcessPool as error:
@@ -190,13 +201,12 @@ class _Hand:
 
     def _load(self, source: PolicySource) -> RunnablePolicy:
         if source.weights not in self._policies:
-            trainer = plugins.load("saqiya.trainers", source.trainer)()
-            self._policies[source.weights] = trainer.load(source.spec, tensors.read(source.weights))
+            self._policies[source.weights] = source.load()
         return self._policies[source.weights]
 
 
 @contextlib.contextmanager
-def _main_unseen() -> Iterator[None]:
+def main_unseen() -> Iterator[None]:
     """Keep new processes from importing the caller's script: without a main guard it would run again in each."""
     main = sys.modules["__main__"]
     hidden: tuple[str, ...] = ("__file__", "__spec__")
@@ -208,6 +218,14 @@ def _main_unseen() -> Iterator[None]:
         main.__dict__.update(kept)
 
 
+def follow_parent() -> None:
+    """End this process when the one that started it dies."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A killed parent leaves its pool waiting for ever: the queue's other end is held by the siblings.
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
 _hand: _Hand | None = None
 
 
@@ -217,10 +235,7 @@ def _enlist(site: str, began_s: float) -> None:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        # A killed parent leaves its pool waiting for ever: the queue's other end is held by the siblings.
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    follow_parent()
     _hand = _Hand(site)
     _hand.started(began_s)
 

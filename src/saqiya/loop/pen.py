@@ -51,13 +51,19 @@ class Pen:
             *((name, value.size) for name, value in step.signals.items()),
         )
         if not self.seen or self.seen[-1].layout != layout:
-            self.seen.append(_Table(layout))
+            self.table(len(self.seen), layout)
         self.seen[-1].t_ns.append(step.t_ns)
         self.seen[-1].rows.append(values)
         for name in step.events:
             if not name.startswith("phase/") or name not in known:
                 known.add(name)
                 self.events.append(Event(step.t_ns, name))
+
+    def table(self, place: int, layout: tuple[tuple[str, int], ...]) -> _Table:
+        """Return the table at a place, a new one with this layout when the place is the next."""
+        if place == len(self.seen):
+            self.seen.append(_Table(layout))
+        return self.seen[place]
 
     def wish(self, t_ns: int, wish: Wish, name: str, *, ahead: bool = False) -> None:
         """Keep what a policy wants under `<name>/uncertainty`; its chunk too, where it looks `ahead`."""

@@ -65,6 +65,18 @@ class Rolling:
         if faults:
             raise faults[0]
 
+    def task(self, roll: Roll) -> Task:
+        """Return all that a process needs to run a roll, or to let a person drive it."""
+        return self._task(roll, {policy: self._source(policy) for policy in (roll.policy, roll.shadow)})
+
+    def admit(self, path: Path, key: str) -> Episode:
+        """Take in a recording under a key, and remove the file; one that is taken in already only goes."""
+        known: dict[str, Episode] = self._store.catalog.by_keys(Episode, [key])
+        if key not in known:
+            known[key] = ingest.admit(self._store, [(path, key)], self._format, clock=self._clock)[0]
+        path.unlink(missing_ok=True)
+        return known[key]
+
     def _admit(self, rolls: Sequence[Roll], known: dict[str, Episode]) -> None:
         """Take in what lies in the spool, in one transaction, while the crew runs on."""
         files = [(self._spool(roll), roll.key) for roll in rolls]
@@ -78,18 +90,7 @@ class Rolling:
 
     def _run(self, rolls: Sequence[Roll]) -> Iterator[Ran]:
         sources = {policy: self._source(policy) for roll in rolls for policy in (roll.policy, roll.shadow)}
-        tasks = [
-            Task(
-                roll,
-                sources[roll.policy],
-                self._spool(roll),
-                self._facts(roll),
-                shadows=self._shadows(roll, sources),
-                monitor=self._store.catalog.object_path(roll.monitor) if roll.monitor else None,
-            )
-            for roll in rolls
-        ]
-        done = self._crew.run(tasks)
+        done = self._crew.run([self._task(roll, sources) for roll in rolls])
         while True:
             if self._inline:
                 ran = next(done, None)
@@ -102,6 +103,16 @@ class Rolling:
                 raise ran.fault
             (self._account.here if self._inline else self._account.add)(ran.seconds)
             yield ran
+
+    def _task(self, roll: Roll, sources: Mapping[str | None, PolicySource | None]) -> Task:
+        return Task(
+            roll,
+            sources[roll.policy],
+            self._spool(roll),
+            self._facts(roll),
+            shadows=self._shadows(roll, sources),
+            monitor=self._store.catalog.object_path(roll.monitor) if roll.monitor else None,
+        )
 
     def _rolled(self, rolls: Sequence[Roll], known: Mapping[str, Episode], ran: Mapping[str, Ran]) -> Iterator[Rolled]:
         claims = self._store.catalog.by_keys(OutcomeClaim, [f"{roll.key}/log" for roll in rolls])

@@ -72,8 +72,9 @@ class PushT:
             Axis("up, down", ("ArrowUp", "ArrowDown"), (0.0, 220.0), stick=1),
         ),
         rest=(SIZE / 2, SIZE / 2),
-        place=True,
+        place="agent",
         pointer=(0, 1),
+        aspect=1.0,
     )
 
     def __init__(self) -> None:

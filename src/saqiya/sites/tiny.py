@@ -132,6 +132,7 @@ class Tiny:
             Axis("open, close", ("KeyZ", "KeyC"), (0.0, 0.0, 1.0), switch=True),
         ),
         rest=(0.0, 0.0, 0.0),
+        aspect=1.625,
     )
 
     def __init__(self) -> None:
