@@ -23,6 +23,9 @@
     ├── SiteFault              a site returned NaN, a wrong shape, or failed
     ├── Leakage                evaluation starts were found in training data
     ├── GuardRefusal           a rule of the house forbids this step now
+    │   ├── NothingOpen        no work in the queue suits this person now
+    │   └── LeaseLost          the lease expired and went to somebody else, or what it was for is decided
+    ├── SignInRefused          name and password, or a token, do not open the door
     └── RecorderFault          strict recording only: a sample was lost or late
 
 Catch `SaqiyaError` to catch them all. Every message says what happened, to which thing, and what to do next.
@@ -40,11 +43,14 @@ __all__ = [
     "InvalidEpisode",
     "InvalidMapping",
     "Leakage",
+    "LeaseLost",
     "MonitorUnreadable",
     "NoWorkspace",
+    "NothingOpen",
     "PolicyUnreadable",
     "RecorderFault",
     "SaqiyaError",
+    "SignInRefused",
     "SiteFault",
     "StorageFull",
     "TooLittle",
@@ -162,6 +168,18 @@ class Leakage(SaqiyaError):
 
 class GuardRefusal(SaqiyaError):
     """Raised when a rule of the house forbids this step now, for example collecting without a target."""
+
+
+class NothingOpen(GuardRefusal):
+    """Raised when a person asks for work and none in the queue is open to them now."""
+
+
+class LeaseLost(GuardRefusal):
+    """Raised when a lease is no longer its holder's: it expired and went to somebody else, or its slot is decided."""
+
+
+class SignInRefused(SaqiyaError):
+    """Raised when a name and password, or a token, do not open the door; it never says which of them was wrong."""
 
 
 class RecorderFault(SaqiyaError):

@@ -40,3 +40,32 @@ def broken_sites(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-sites\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[saqiya.sites]\nnan = broken_sites:Nan\ndies = broken_sites:Dies\n")
     monkeypatch.syspath_prepend(folder)
+
+
+@pytest.fixture
+def now():
+    """The time as a test sets it: add seconds to `now.ns`."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(ns=1_700_000_000_000_000_000)
+
+
+@pytest.fixture
+def crowd(fresh, now):
+    """A workspace for data alone with three operators and two reviewers, whose clock moves by a microsecond a look."""
+    from tests.loop.crowd import Crowd
+
+    from saqiya.domain.nouns import Rank
+    from saqiya.loop.flywheel import Flywheel
+
+    def clock():
+        now.ns += 1000
+        return now.ns
+
+    Flywheel.init(fresh / "lab").close()
+    (fresh / "lab" / "saqiya.toml").write_text("[desk]\nsecond_share = 0.0\n")
+    with Flywheel(fresh / "lab", clock=clock) as wheel:
+        made = Crowd(wheel)
+        made.people("ann", "bob", "cid")
+        made.people("rex", "sue", rank=Rank.REVIEWER)
+        yield made

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 
 from saqiya.errors import Corrupt, SaqiyaError, WorkspaceBusy, WorkspaceError, WorkspaceTooNew
 from saqiya.stores.database import Database
+from saqiya.stores.desk_tables import trail  # noqa: F401 - the tables that are not of nouns
 from saqiya.stores.migrations import versions
 from saqiya.stores.schema import REVISIONS, metadata
 

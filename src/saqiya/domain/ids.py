@@ -30,6 +30,7 @@ __all__ = [
     "PolicyId",
     "RecordingId",
     "Ref",
+    "SubmissionId",
     "digest_of",
 ]
 
@@ -53,6 +54,7 @@ AlarmId = Annotated[str, Ref("alarm")]
 FailureId = Annotated[str, Ref("failure")]
 FailureModeId = Annotated[str, Ref("failure_mode")]
 CorrectionRequestId = Annotated[str, Ref("correction_request")]
+SubmissionId = Annotated[str, Ref("submission")]
 DatasetVersionId = Annotated[str, Ref("dataset_version")]
 PolicyId = Annotated[str, Ref("policy")]
 EvaluationPlanId = Annotated[str, Ref("evaluation_plan")]

@@ -45,8 +45,20 @@ from saqiya.domain.logged import (
     Subset,
     Tombstone,
 )
+from saqiya.domain.people import Advice, Assignment, Qualification, Reference, Review, Submission, Undo
 from saqiya.domain.streams import JsonValue, Start
-from saqiya.domain.words import AuthorKind, CorrectionKind, Decision, Lineage, Outcome, Role, Source, Suite
+from saqiya.domain.words import (
+    AuthorKind,
+    CorrectionKind,
+    Decision,
+    Lineage,
+    Outcome,
+    Rank,
+    Role,
+    Source,
+    Suite,
+    Verdict,
+)
 from saqiya.domain.worth import (
     Ablation,
     CollectionPlan,
@@ -62,8 +74,10 @@ from saqiya.domain.worth import (
 __all__ = [
     "NOUNS",
     "Ablation",
+    "Advice",
     "Alarm",
     "Alias",
+    "Assignment",
     "Audit",
     "AuthorKind",
     "Calibration",
@@ -102,19 +116,26 @@ __all__ = [
     "PlanSkip",
     "Policy",
     "PolicySpec",
+    "Qualification",
+    "Rank",
     "Recording",
     "Redaction",
+    "Reference",
     "Rejection",
     "Retention",
+    "Review",
     "Role",
     "Slot",
     "Source",
     "StreamInfo",
+    "Submission",
     "Subset",
     "Suite",
     "Tombstone",
     "Trial",
     "Turn",
+    "Undo",
+    "Verdict",
 ]
 
 

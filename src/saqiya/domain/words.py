@@ -11,9 +11,11 @@ __all__ = [
     "Decision",
     "Lineage",
     "Outcome",
+    "Rank",
     "Role",
     "Source",
     "Suite",
+    "Verdict",
 ]
 
 
@@ -92,3 +94,25 @@ class Decision(StrEnum):
     PROMOTE = "PROMOTE"
     HOLD = "HOLD"
     REJECT = "REJECT"
+
+
+class Rank(StrEnum):
+    """What a person may do here; each rank may do all that those before it may. Ask with `covers`, never with `<`."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    REVIEWER = "reviewer"
+    ADMIN = "admin"
+
+    def covers(self, needed: Rank) -> bool:
+        """Say whether this rank may do what `needed` may."""
+        order = list(Rank)
+        return order.index(self) >= order.index(needed)
+
+
+class Verdict(StrEnum):
+    """What a reviewer says of a submission."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    SEND_BACK = "send_back"

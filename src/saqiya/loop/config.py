@@ -21,7 +21,17 @@ from saqiya.stores.bucket import Bucket, Credentials
 from saqiya.stores.cache import CACHE_BYTES
 from saqiya.stores.folder import Home
 
-__all__ = ["Config", "drafted", "has_wheel", "parse_config", "read_config", "read_store", "template"]
+__all__ = [
+    "Config",
+    "DeskConfig",
+    "drafted",
+    "has_wheel",
+    "parse_config",
+    "read_config",
+    "read_desk",
+    "read_store",
+    "template",
+]
 
 FILE_NAME = "saqiya.toml"
 _SECRETS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
@@ -176,6 +186,20 @@ class StoreConfig:
 
 
 @dataclass(frozen=True)
+class DeskConfig:
+    """How people share the work.
+
+    A lease holds for `lease_s` without a sign of life; what was sent back is its operator's for `kept_h`; a share of
+    what was decided is shown to a second reviewer; a failure should be corrected `target_h` after it was asked for.
+    """
+
+    lease_s: float = field(default=1800.0, metadata={"low": 1.0})
+    kept_h: float = field(default=24.0, metadata={"low": 0.0})
+    second_share: float = field(default=0.1, metadata={"low": 0.0, "high": 1.0})
+    target_h: float = field(default=48.0, metadata={"low": 0.01})
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of saqiya.toml, one field a section."""
 
@@ -193,6 +217,7 @@ class Config:
     phases: PhasesConfig = field(default_factory=PhasesConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    desk: DeskConfig = field(default_factory=DeskConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -246,7 +271,7 @@ def has_wheel(path: Path) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
-    return path.exists() and bool(_toml(path)[1].keys() - {"store"})
+    return path.exists() and bool(_toml(path)[1].keys() - {"store", "desk"})
 
 
 def read_store(path: Path) -> StoreConfig:
@@ -260,6 +285,19 @@ def read_store(path: Path) -> StoreConfig:
     text, raw = _toml(path)
     store: StoreConfig = _Reader(path, text).value(StoreConfig, raw.get("store", {}), ("store",), {})
     return store
+
+
+def read_desk(path: Path) -> DeskConfig:
+    """Read the section [desk] alone: a workspace for data alone may have it too.
+
+    Raises:
+        ConfigError: as `read_config`, for this section.
+    """
+    if not path.exists():
+        return DeskConfig()
+    text, raw = _toml(path)
+    desk: DeskConfig = _Reader(path, text).value(DeskConfig, raw.get("desk", {}), ("desk",), {})
+    return desk
 
 
 @dataclass(frozen=True)
@@ -381,6 +419,7 @@ def template(*, site: str, task: TaskConfig, trainer: str, run: RunConfig) -> st
         "phases",
         "stop",
         "store",
+        "desk",
     ):
         lines.append(f"[{section}]")
         params = get_type_hints(Config)[section]()

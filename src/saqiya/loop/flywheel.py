@@ -43,6 +43,7 @@ from saqiya.loop.account import Account
 from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, drafted, has_wheel, read_config, read_store
 from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
+from saqiya.loop.desk import Desk
 from saqiya.loop.failures import Failures
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.lives import lives_of
@@ -50,6 +51,7 @@ from saqiya.loop.measuring import Measuring
 from saqiya.loop.pump import Pump
 from saqiya.loop.recheck import recheck
 from saqiya.loop.rolling import Rolling
+from saqiya.loop.staff import Staff
 from saqiya.mix import stage as mix
 from saqiya.models.rows import spec_of_logs
 from saqiya.stores.lineage import Kin, walk
@@ -91,11 +93,7 @@ class Flywheel:
         """
         kept = read_store(Path(path) / FILE_NAME)
         self.store = Workspace.open(
-            Path(path),
-            clock=clock,
-            entropy=secrets.token_bytes,
-            home=kept.home(clock),
-            cache_bytes=kept.cache_bytes,
+            Path(path), clock=clock, entropy=secrets.token_bytes, home=kept.home(clock), cache_bytes=kept.cache_bytes
         )
         self.progress, self.clock = progress, clock
         self.account = Account()
@@ -180,6 +178,8 @@ class Flywheel:
     def pump(self) -> Pump:
         """What data is worth: novelty, duplicates, saturation, coverage, and what to collect next."""
         return Pump(self)
+
+    desk, staff = cached_property(Desk), cached_property(Staff)  # each says for itself what it is
 
     @cached_property
     def measuring(self) -> Measuring:

@@ -63,7 +63,11 @@ class Catalog:
         return cast("N", self.put_all([(noun, key)])[0])
 
     def put_all(
-        self, batch: Sequence[tuple[Noun, str]], *, unless: Callable[[sa.Connection], bool] | None = None
+        self,
+        batch: Sequence[tuple[Noun, str]],
+        *,
+        unless: Callable[[sa.Connection], bool] | None = None,
+        along: Callable[[sa.Connection], None] | None = None,
     ) -> list[Noun]:
         """Store nouns under their logical keys in one transaction, and return them as stored, in order.
 
@@ -74,6 +78,8 @@ class Catalog:
         Args:
             batch: nouns, each with its key.
             unless: asked inside the transaction; when it says True nothing is stored, and nothing is returned.
+            along: done inside the transaction after the nouns are in: what it writes commits with them, and when it
+                raises, neither is stored.
 
         Raises:
             UnknownId: a reference names no noun, one of another kind, or an object that is not stored.
@@ -104,6 +110,8 @@ class Catalog:
                 result.append(first[name])
             if fresh:
                 self._insert(connection, fresh)
+            if along is not None:
+                along(connection)
         for noun, key in zip(result, keys, strict=True):
             self._hold(noun, key)
         return result
@@ -217,6 +225,21 @@ class Catalog:
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(nouns).where(late).order_by(*_ORDER)).all()
         return [(row.created_ns, cast("N", self._read(row))) for row in rows]
+
+    def news(
+        self, kinds: Sequence[type[Noun]], created_ns: int, *, within: sa.Connection
+    ) -> list[tuple[int, str, Noun]]:
+        """Return what a transaction sees that was stored of several classes after a moment: its own, key, noun."""
+        names = [kind.kind for kind in kinds]
+        late = sa.select(nouns).where(nouns.c.created_ns > created_ns, nouns.c.kind.in_(names)).order_by(*_ORDER)
+        rows = within.execute(late).all()
+        return [(row.created_ns, row.key, self._read(row)) for row in rows]
+
+    def refers(self, connection: sa.Connection, field: str, target: str, kind: type[Noun], *, besides: str) -> bool:
+        """Say whether a noun of a class, other than one, refers to `target` in a field, as a transaction sees it."""
+        query = sa.select(nouns.c.id).join(refs, refs.c.source == nouns.c.id)
+        here = (refs.c.target == target, refs.c.field == field, _unindexed_kind == kind.kind, nouns.c.id != besides)
+        return connection.execute(query.where(*here).limit(1)).first() is not None
 
     def newer(self, kind: type[Noun], created_ns: int) -> Callable[[sa.Connection], bool]:
         """Return a test for `put_all`: whether a noun of a class was stored after a moment."""

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import sqlalchemy as sa
@@ -52,6 +53,12 @@ class Database:
         self._busy_s = busy_s
         self.engine = sa.create_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # PostgreSQL shows every statement another state unless asked not to. A writer must not ask: its one state would
+        # be that of before it waited for the lock.
+        self._reader = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
+        self._turn = Lock()
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", self._tune)
         sa.event.listen(self.engine, "begin", self._begin)
@@ -61,7 +68,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the catalog and changes nothing."""
-        with self._errors(), self.engine.begin() as connection:
+        with self._errors(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -69,10 +76,21 @@ class Database:
         """A transaction that no other writer overlaps; it commits on leaving, or not at all."""
         with (
             self._errors(),
+            self._alone(),
             self.engine.connect().execution_options(saqiya_writes=True) as connection,
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let this process's threads write in the order in which they came: SQLite lets waiters poll, in no order."""
+        if not self._turn.acquire(timeout=self._busy_s):
+            raise self._busy()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close every connection."""
@@ -137,6 +155,13 @@ class Database:
                 "text that is not Unicode names nothing", remedy="Give an id, a key or a digest"
             ) from error
 
+    def _busy(self) -> WorkspaceBusy:
+        return WorkspaceBusy(
+            f"another has been writing for more than {self._busy_s:g} s",
+            subject=self.subject,
+            remedy="Wait for it, or end it, then repeat the command",
+        )
+
     def _translated(self, error: Exception) -> SaqiyaError:
         cause = getattr(error, "orig", None) or error
         code = getattr(cause, "sqlite_errorcode", None) or 0
@@ -148,11 +173,7 @@ class Database:
                 remedy="Free some space and repeat the command; what was committed before is safe",
             )
         if base in _BUSY:
-            return WorkspaceBusy(
-                f"another process has been writing for more than {self._busy_s:g} s",
-                subject=self.subject,
-                remedy="Wait for it, or end it, then repeat the command",
-            )
+            return self._busy()
         if base in _DAMAGED:
             return Corrupt(
                 f"the database file is damaged ({text})",
@@ -169,6 +190,7 @@ class Database:
 def _forget_connections() -> None:
     for database in list(_databases):
         database.engine.dispose(close=False)
+        database._turn = Lock()  # noqa: SLF001 - a thread that is not in the child may have held it
 
 
 # A forked child must not use, nor close, the connections of its parent.

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from saqiya.domain.manifest import manifest_hash
 from saqiya.domain.nouns import DatasetVersion, Episode, Noun, Recording
 from saqiya.errors import Corrupt
+from saqiya.stores import trail
 from saqiya.stores.catalog import Catalog
 from saqiya.stores.disk import disk_errors, replace_file
 from saqiya.stores.objects import Objects
@@ -99,6 +100,8 @@ def verify(
             _check_rows(connection, part, search)
         _check_strays(connection, search)
         _check_versions(connection, search)
+        for subject, what in trail.lies(connection):
+            search.lie(subject, what)
     memory = derived / "verified.json"
     good: _Good = {} if full else _remembered(memory)
     read, erased, good = _check_objects(objects, search, good)

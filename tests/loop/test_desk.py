@@ -1,0 +1,172 @@
+"""Who works on what: claims, leases, submissions, reviews, and what is said of failures."""
+
+import pytest
+
+from saqiya.domain.nouns import Correction, FactorClaim, Verdict
+from saqiya.domain.streams import Span
+from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UnknownId, UsageError
+
+HOUR = 3600 * 1_000_000_000
+
+
+def corrections(crowd):
+    return [(one.operator, one.accepted) for one in crowd.catalog.all(Correction)]
+
+
+def test_a_correction_goes_from_the_queue_to_the_lessons(crowd):
+    request = crowd.request()
+    (offer,) = crowd.desk.queue("ann")
+    assert (offer.request, offer.slot, offer.left, offer.blocked) == (request, 0, 1, "")
+    lease = crowd.desk.claim("ann")
+    assert (lease.failure, lease.start) == (request.failures[0], request.starts[0])
+    handed = crowd.desk.submit(lease.id, "ann", crowd.episode().id, "easy")
+    assert (handed.human_steps, handed.takeovers, handed.hesitation) == (10, 1, 0.0)
+    assert crowd.desk.queue("ann") == ()
+    (waiting,) = crowd.desk.reviews("rex")
+    assert waiting.submission == handed
+    assert corrections(crowd) == []
+    crowd.desk.review(handed.id, "rex", Verdict.ACCEPT)
+    assert corrections(crowd) == [("ann", True)]
+    assert crowd.desk.reviews("rex") == ()
+    assert crowd.wheel.verify().lies == ()
+
+
+def test_a_slot_is_given_once_until_its_lease_expires(crowd, now):
+    crowd.request()
+    lease = crowd.desk.claim("ann")
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("bob")
+    now.ns += HOUR
+    assert crowd.desk.claim("bob").slot == lease.slot
+    with pytest.raises(LeaseLost, match="claim again"):
+        crowd.desk.submit(lease.id, "ann", crowd.episode().id)
+
+
+def test_an_expired_lease_is_still_its_holders_while_nobody_else_took_the_slot(crowd, now):
+    crowd.request()
+    lease = crowd.desk.claim("ann")
+    now.ns += HOUR
+    assert crowd.desk.renew(lease.id, "ann").until_ns > now.ns
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("bob")
+    assert crowd.desk.submit(lease.id, "ann", crowd.episode().id).operator == "ann"
+
+
+def test_a_claim_told_twice_is_one_and_so_is_a_submission(crowd):
+    request = crowd.request()
+    first, again = (crowd.desk.claim("ann", request.id) for _ in range(2))
+    assert first.id == again.id
+    episode = crowd.episode()
+    assert crowd.desk.submit(first.id, "ann", episode.id) == crowd.desk.submit(first.id, "ann", episode.id)
+    with pytest.raises(LeaseLost, match="another episode"):
+        crowd.desk.submit(first.id, "ann", crowd.episode().id)
+
+
+def test_what_was_handed_back_is_open_again_at_once(crowd):
+    crowd.request()
+    lease = crowd.desk.claim("ann")
+    crowd.desk.hand_back(lease.id, "ann", "the gripper is broken")
+    assert crowd.desk.claim("bob").slot == 0
+    with pytest.raises(LeaseLost):
+        crowd.desk.renew(lease.id, "ann")
+    assert crowd.desk.trail.read(who="ann")[0].detail == {"reason": "the gripper is broken"}
+
+
+def test_an_episode_answers_one_slot(crowd):
+    crowd.request(2)
+    episode = crowd.episode()
+    crowd.desk.submit(crowd.desk.claim("ann").id, "ann", episode.id)
+    with pytest.raises(GuardRefusal, match="handed in before"):
+        crowd.desk.submit(crowd.desk.claim("ann").id, "ann", episode.id)
+
+
+def test_what_is_sent_back_is_its_operators_first_and_then_anybodys(crowd, now):
+    crowd.request()
+    handed = crowd.handed_in("ann")
+    crowd.desk.review(handed.id, "rex", Verdict.SEND_BACK, "the cup is not in the picture")
+    assert corrections(crowd) == []
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("bob")
+    (offer,) = crowd.desk.queue("ann")
+    assert offer.first
+    again = crowd.handed_in("ann")
+    with pytest.raises(LeaseLost, match="rex decided it"):
+        crowd.desk.review(handed.id, "sue", Verdict.ACCEPT)
+    crowd.desk.review(again.id, "rex", Verdict.SEND_BACK, "still not")
+    now.ns += 25 * HOUR
+    crowd.desk.review(crowd.handed_in("bob").id, "rex", Verdict.ACCEPT)
+    assert corrections(crowd) == [("bob", True)]
+
+
+def test_a_rejection_is_a_correction_that_teaches_nothing_and_closes_the_slot(crowd):
+    request = crowd.request()
+    crowd.desk.review(crowd.handed_in("ann").id, "rex", Verdict.REJECT, "wrong object")
+    (correction,) = crowd.catalog.referring(request.id, Correction)
+    assert (correction.accepted, correction.reason) == (False, "rex: wrong object")
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("bob")
+
+
+def test_nobody_reviews_their_own_and_two_do_not_look_at_one(crowd, now):
+    crowd.request(2)
+    handed = crowd.handed_in("ann")
+    with pytest.raises(GuardRefusal, match="your own"):
+        crowd.desk.review(handed.id, "ann", Verdict.ACCEPT)
+    assert crowd.desk.take("rex").submission == handed
+    assert crowd.desk.take("rex").submission == handed
+    with pytest.raises(NothingOpen):
+        crowd.desk.take("sue")
+    with pytest.raises(LeaseLost, match="rex looks"):
+        crowd.desk.review(handed.id, "sue", Verdict.ACCEPT)
+    now.ns += HOUR
+    assert crowd.desk.take("sue").submission == handed
+
+
+def test_a_verdict_needs_what_its_operator_can_learn_from(crowd):
+    crowd.request()
+    handed = crowd.handed_in("ann")
+    with pytest.raises(UsageError, match="reason"):
+        crowd.desk.review(handed.id, "rex", Verdict.REJECT, " ")
+    with pytest.raises(UsageError, match="inside"):
+        crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, spans=[Span(0, 10**12)])
+    crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, labels=("object=cup", "slow"))
+    assert [(one.factor, one.value, one.author) for one in crowd.catalog.all(FactorClaim)] == [("object", "cup", "rex")]
+
+
+def test_an_assigned_failure_is_offered_to_one_person_until_it_is_undone(crowd):
+    crowd.request()
+    request = crowd.request()
+    made = crowd.desk.assign(request.failures[0], "bob", "sue")
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("ann", request.id)
+    assert crowd.desk.queue("bob")[0].request == request
+    assert crowd.desk.claim("bob").request == request
+    crowd.desk.hand_back(crowd.desk.held("bob")[0].id, "bob")
+    crowd.desk.undo(made.id, "sue")
+    assert crowd.desk.claim("ann", request.id).person == "ann"
+
+
+def test_nobody_is_asked_to_correct_what_was_dismissed_until_that_is_undone(crowd):
+    request = crowd.request()
+    made = crowd.desk.dismiss(request.failures[0], "sue", "the cell was moved")
+    assert crowd.desk.queue("ann") == ()
+    crowd.desk.undo(made.id, "sue")
+    assert len(crowd.desk.queue("ann")) == 1
+    again = crowd.desk.dismiss(request.failures[0], "sue", "it was moved after all")
+    assert again.id != made.id
+    assert crowd.desk.queue("ann") == ()
+
+
+def test_only_what_can_be_undone_is(crowd):
+    request = crowd.request()
+    with pytest.raises(UsageError, match="cannot be undone"):
+        crowd.desk.undo(request.id, "sue")
+
+
+def test_a_stranger_gets_no_work(crowd):
+    crowd.request()
+    with pytest.raises(UnknownId, match="saqiya people add"):
+        crowd.desk.claim("zoe")
+    crowd.desk.people.change("bob", by="sue", now_ns=1, disabled=True)
+    with pytest.raises(UnknownId, match="disabled"):
+        crowd.desk.claim("bob")
