@@ -97,3 +97,10 @@ def test_the_command_tells_the_share_and_judges_the_gate(wheel):
     told = CliRunner().invoke(app, ["collect", "--target", label, "--episodes", "3", "-w", where])
     assert "the budget is 0.1" in told.stdout
     assert "random ones" in told.stdout
+
+
+def test_what_one_collection_overspent_the_next_one_does_not_spend_again(wheel):
+    label = aimed(wheel)
+    spent = wheel.pump.collect(label, episodes=10, budget=0.9, random=0.0)
+    assert spent.share > 0.3
+    assert wheel.pump.collect(label, episodes=8, budget=0.2, random=0.0).takeovers == 0

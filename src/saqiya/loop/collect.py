@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Collected", "collect"]
 
 SCORE = "policy/uncertainty"
+LIVE = "asked"
+"""What the log of a try into which a person could be asked says of each time that it was."""
 REWIND_STEPS = 20
 DRAWN_N = 2000
 """Starts that are drawn to find those that a condition holds for."""
@@ -76,7 +78,7 @@ def collect(
         target: what it is for, on record by `saqiya aim`: a failure mode or a condition.
         episodes: so many tries at most.
         minutes: of a person, at most; the last takeover is finished.
-        budget: share of control steps that may be a person's.
+        budget: share of control steps that may be a person's, what earlier collections with this policy took included.
         random: share of takeovers that no score decides.
 
     Raises:
@@ -104,6 +106,8 @@ def collect(
         agree=policy.metrics.get("held_out_rmse", 0.1),
         rewind_steps=REWIND_STEPS if restorable else None,
     )
+    for one in live.before():
+        gate = gate.after(one, rng)
     for index, start in enumerate(starts):
         if live.minutes >= minutes:
             break
@@ -148,6 +152,20 @@ class _Live:
             for one, promise in zip(episodes, promises, strict=True)
         ]
 
+    def before(self) -> list[Heard]:
+        """The live tries of earlier collections with this policy: what they overspent is not given out again."""
+        store = self._wheel.store
+        tries = [
+            one
+            for one in store.catalog.all(Episode)
+            if one.policy == self._policy.id and LIVE in one.extra and one.start
+        ]
+        promises = _promises(self._wheel, self._policy, [one.start for one in tries if one.start is not None])
+        return [
+            heard(store.streams(one), one.extra[LIVE], score=SCORE, promise=promise)
+            for one, promise in zip(tries, promises, strict=True)
+        ]
+
     def one(self, index: int, start: Start, ask: Ask) -> Rolled:
         """Run one try, and keep what a person gave."""
         key = f"{self._place}/{index:04d}"
@@ -166,7 +184,7 @@ class _Live:
         episode = rolled.episode
         if episode is None:
             raise UsageError("there is no try to read", subject=rolled.roll.key)
-        streams, asked = self._wheel.store.streams(episode), episode.extra.get("asked")
+        streams, asked = self._wheel.store.streams(episode), episode.extra.get(LIVE)
         for random, found in needed(streams, asked, half_range=self._half, agree=self._agree).items():
             before = self._counts[random]
             self._counts[random] = Precision(before.needed + found.needed, before.takeovers + found.takeovers)
