@@ -50,6 +50,7 @@ from saqiya.loop.lives import lives_of
 from saqiya.loop.measuring import Measuring
 from saqiya.loop.pump import Pump
 from saqiya.loop.recheck import recheck
+from saqiya.loop.replay import Replay
 from saqiya.loop.rolling import Rolling
 from saqiya.loop.staff import Staff
 from saqiya.mix import stage as mix
@@ -138,8 +139,9 @@ class Flywheel:
     def close(self) -> None:
         """Stop the rollout processes and close the catalog."""
         self._open.close()
-        if "crew" in self.__dict__:
-            self.crew.close()
+        for name in ("crew", "replay"):
+            if name in self.__dict__:
+                getattr(self, name).close()
         if "site" in self.__dict__:
             self.site.close()
         self.store.close()
@@ -178,6 +180,11 @@ class Flywheel:
     def pump(self) -> Pump:
         """What data is worth: novelty, duplicates, saturation, coverage, and what to collect next."""
         return Pump(self)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """What the episode page asks: streams in few points, pictures, bands, two tries side by side."""
+        return Replay(self)
 
     desk, staff = cached_property(Desk), cached_property(Staff)  # each says for itself what it is
 
