@@ -78,6 +78,16 @@ def test_without_a_site_the_curve_is_of_held_out_actions(turned, fresh):
     assert all(0.0 < one.good / one.tries < 1.0 for one in bench.curve.points)
 
 
+def test_four_episodes_are_enough_for_two_judges(turned):
+    with Flywheel(turned) as wheel:
+        keys = [wheel.key_of(one.id) for one in wheel.training_episodes(wheel.champion()[0])]
+        wheel.data.version("four", keys[:4], note="")
+    (turned / "saqiya.toml").unlink()
+    with Flywheel(turned) as bare:
+        (point,) = bare.pump.retrain("dataset/four", sizes=1, seeds=1, trainer="ridge").curve.points
+    assert point.demonstrations == 2
+
+
 def test_a_foreign_policy_has_a_curve_once_it_declares_its_demonstrations(turned):
     with Flywheel(turned) as wheel:
         catalog, tries = wheel.store.catalog, wheel.turns()[0].deployment
