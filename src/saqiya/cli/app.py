@@ -35,8 +35,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 @contextmanager
 def opened(where: Path, *, quiet: bool = False) -> Iterator[Flywheel]:
     """Open the workspace for one command, showing progress on standard error."""
-    with Flywheel(where, progress=Live(quiet=quiet)) as wheel:
-        yield wheel
+    live = Live(quiet=quiet)
+    try:
+        with Flywheel(where, progress=live) as wheel:
+            yield wheel
+    finally:
+        live.close()
 
 
 @app.command()

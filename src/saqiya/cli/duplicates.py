@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
-from saqiya.cli.show import emit, rows, say
-from saqiya.domain.nouns import Episode, Recording
-from saqiya.loop.flywheel import Flywheel
+from saqiya.cli.show import emit, file_of, rows, say
 
 MOST_SHOWN_N = 20
 
@@ -27,7 +25,7 @@ def duplicates(
     with opened(where, quiet=as_json) as wheel:
         found = wheel.pump.duplicates(what or [])
         shown = found.marks[-MOST_SHOWN_N:]
-        files = {one: _file(wheel, one) for mark in shown for one in (mark.episode, mark.of)}
+        files = {one: file_of(wheel, one) for mark in shown for one in (mark.episode, mark.of)}
     if as_json:
         emit(found)
         return
@@ -56,14 +54,3 @@ def duplicates(
         say("Kept as they are. In the next mix, each group weighs what one episode weighs.")
     if found.alone:
         say(f"{len(found.alone)} episodes hold no numbers to compare: only exact copies of these are found.")
-
-
-def _file(wheel: Flywheel, ref: str) -> str:
-    """Name the file that an episode came from, and the episode in it: an id tells a person nothing."""
-    catalog = wheel.store.catalog
-    recordings = catalog.get(ref, Episode).recordings
-    own = catalog.key_of(ref)
-    if not recordings:
-        return own
-    recording = catalog.get(recordings[0], Recording)
-    return f"{recording.name} {own.rsplit('/', 1)[-1]}" if recording.location else own

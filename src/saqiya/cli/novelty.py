@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
-from saqiya.cli.show import emit, rows, say
+from saqiya.cli.show import emit, file_of, rows, say
 from saqiya.domain.nouns import Duplicate, Episode, Novelty
 from saqiya.errors import UsageError
 from saqiya.loop.flywheel import Flywheel
@@ -52,12 +52,13 @@ def measure(
         made = wheel.pump.measure(chosen, policy=policy, dataset=dataset, span_s=part) if chosen else ()
         copies = {one.episode: one.of for one in catalog.all(Duplicate)}
         told = [_told(wheel, one, copies.get(one.episode)) for one in made]
+        body = [] if as_json else [_row(wheel, one) for one in told]
     if as_json:
         emit(told)
         return
     if told:
         say(f"Novelty relative to {told[0]['reference']}, {made[0].method.replace('_', ' ')}")
-        rows("", HEADER, [_row(one) for one in told])
+        rows("", HEADER, body)
     else:
         say("There are no corrections to measure. Name episodes, a subset or a version: saqiya measure EPISODES ...")
 
@@ -74,10 +75,11 @@ def _told(wheel: Flywheel, one: Novelty, copy_of: str | None) -> dict[str, Any]:
     }
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
+def _row(wheel: Flywheel, one: dict[str, Any]) -> tuple[str, ...]:
     figures = ("worth", "bits", "bits_per_step", "surprisal", "information", "learnable", "consistency", "coverage")
     remark = f"junk: {one['junk']}" if one["junk"] else f"copy of {one['copy_of']}" if one["copy_of"] else ""
-    return one["key"], *(_number(one[name]) for name in figures), str(one["steps"]), one["nearest_key"] or "", remark
+    nearest = file_of(wheel, one["nearest"]) if one["nearest"] else ""
+    return file_of(wheel, one["episode"]), *(_number(one[name]) for name in figures), str(one["steps"]), nearest, remark
 
 
 def _number(value: float | None) -> str:

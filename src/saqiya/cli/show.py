@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Live", "emit", "rows", "say", "success_text"]
+from saqiya.domain.nouns import Episode, Recording
+from saqiya.loop.flywheel import Flywheel
+
+__all__ = ["Live", "emit", "file_of", "rows", "say", "success_text"]
 
 _WIDE = 10_000  # in a pipe an id must stay in one piece
 _out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
@@ -47,6 +50,17 @@ def success_text(success: Mapping[str, Any]) -> str:
     return f"{k}/{n} = {k / n if n else 0:.3f} ({success['low']:.3f} to {success['high']:.3f})"
 
 
+def file_of(wheel: Flywheel, ref: str) -> str:
+    """Name the file that an episode came from, and the episode in it: an id tells a person nothing."""
+    catalog = wheel.store.catalog
+    recordings = catalog.get(ref, Episode).recordings
+    own = catalog.key_of(ref)
+    if not recordings:
+        return own
+    recording = catalog.get(recordings[0], Recording)
+    return f"{recording.name} {own.rsplit('/', 1)[-1]}" if recording.location else own
+
+
 class Live:
     """Shows long work on standard error: one moving line on a terminal, one line a piece of work elsewhere."""
 
@@ -55,6 +69,14 @@ class Live:
         self._quiet = quiet
         self._moving = sys.stderr.isatty()
         self._last = ""
+        self._open = False
+
+    def close(self) -> None:
+        """Wipe a line that is still moving, so that the answer begins on a line of its own."""
+        if self._open:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+            self._open = False
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Take one report: what is being done, how many are done, of how many (0: unknown)."""
@@ -64,6 +86,7 @@ class Live:
             count = f" {done}/{of}" if of else ""
             sys.stderr.write(f"\r\033[K{what}{count}" + ("\n" if of and done == of else ""))
             sys.stderr.flush()
+            self._open = not (of and done == of)
         elif (of and done == of) or what != self._last:
             sys.stderr.write(f"{what}{f' {done}/{of}' if of else ''}\n")
         self._last = what
