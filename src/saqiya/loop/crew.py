@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -61,6 +61,10 @@ class Task:
     facts: dict[str, Any]
     shadows: dict[str, PolicySource] = field(default_factory=dict)
     monitor: Path | None = None
+
+    def told(self, facts: Mapping[str, Any]) -> Task:
+        """Return it with more facts for the log."""
+        return replace(self, facts={**self.facts, **facts})
 
 
 @dataclass(frozen=True)

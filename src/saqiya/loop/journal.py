@@ -7,6 +7,7 @@ may lose what the disk had not written.
 
 from __future__ import annotations
 
+import fcntl
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from saqiya.domain.streams import EpisodeLog, Event
 from saqiya.errors import AlreadyThere, InvalidEpisode
 from saqiya.loop.pen import Pen
 
-__all__ = ["Drove", "Journal", "read"]
+__all__ = ["Drove", "Journal", "alive", "read"]
 
 _HEAD = struct.Struct("<II")
 _TABLES = ("acted", "members")
@@ -41,6 +42,7 @@ class Journal:
             self._file = path.open("xb", buffering=0)
         except FileExistsError as error:
             raise AlreadyThere("is being driven, or waits to be taken in", subject=str(path)) from error
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # ends with the process, however it ends
         self.path, self._pen, self._counts = path, pen, _counts(pen)
         self._write({"head": dict(head)})
 
@@ -91,6 +93,16 @@ class Drove:
         return EpisodeLog(
             self.head["key"], self.pen.streams(), tuple(events), {**self.head["facts"], **self.facts, **end}
         )
+
+
+def alive(path: Path) -> bool:
+    """Say whether some process still writes a journal."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def read(path: Path) -> Drove:
