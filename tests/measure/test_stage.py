@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from saqiya.domain.nouns import Correction, DatasetVersion, Episode, Novelty
+from saqiya.domain.nouns import AuthorKind, Correction, DatasetVersion, Episode, Novelty, Outcome, OutcomeClaim
 from saqiya.errors import InvalidEpisode, UsageError
 from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.measuring import novelty_of
 
 
 @pytest.fixture
@@ -30,6 +31,27 @@ def test_measuring_twice_gives_the_same_numbers_once(wheel):
     count = wheel.store.catalog.count()
     assert wheel.measure(episodes) == first
     assert wheel.store.catalog.count() == count
+
+
+def test_an_outcome_that_came_later_is_measured_anew(wheel):
+    episode = max(wheel.store.catalog.all(Episode), key=lambda one: one.steps)
+    (first,) = wheel.measure([episode])
+    now = wheel.clock()
+    claim = OutcomeClaim(
+        id=wheel.store.catalog.new_id("outcome_claim"),
+        episode=episode.id,
+        value=Outcome.ABORTED,
+        author_kind=AuthorKind.PERSON,
+        author="ada",
+        version="1",
+        time_ns=now,
+    )
+    wheel.store.catalog.put(claim, key=f"{wheel.key_of(episode.id)}/claim/ada")
+    (second,) = wheel.measure([episode])
+    assert second.worth == 0.0
+    assert "aborted" in second.junk
+    assert second != first
+    assert novelty_of(wheel.store.catalog, episode.id)[-1] == second
 
 
 def test_the_rival_and_the_distance_stand_beside_the_bits(wheel):

@@ -34,6 +34,8 @@ LIVE = "asked"
 REWIND_STEPS = 20
 DRAWN_N = 2000
 """Starts that are drawn to find those that a condition holds for."""
+NEARBY = 4
+"""Of so many times as many fresh starts as are wanted, those nearest to a mode's failing ones are taken."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class _Live:
         self._place = f"{place}/{self.number}"
         self._operator = wheel.site.expert(wheel.config.run.seed).name  # type: ignore[attr-defined]
         self._half = (wheel.site.spec.action_high - wheel.site.spec.action_low) / 2
-        self.promises: list[float] = []
+        self.promises: list[float | None] = []
         self._made: list[Correction] = []
         self._counts = {False: Precision(0, 0), True: Precision(0, 0)}
         self._tries = self._steps = self._human = self._takeovers = 0
@@ -146,7 +148,9 @@ class _Live:
         episodes = [store.catalog.get(one, Episode) for one in deployment.episodes]
         outcomes, known = outcomes_of(store, episodes), all(one.start for one in episodes)
         starts = [one.start for one in episodes if one.start is not None]
-        promises = _promises(self._wheel, self._policy, starts) if known else [None] * len(episodes)
+        promises: Sequence[float | None] = [None] * len(episodes)
+        if known:
+            promises = _promises(self._wheel, self._policy, starts)
         return [
             heard(store.streams(one), None, score=SCORE, success=outcomes[one.id] is Outcome.SUCCESS, promise=promise)
             for one, promise in zip(episodes, promises, strict=True)
@@ -220,7 +224,7 @@ def _deployed(wheel: Flywheel) -> tuple[Policy, Deployment]:
 
 
 def _starts(wheel: Flywheel, intent: Intent, number: int, episodes: int) -> list[Start]:
-    """Begin where a mode failed before, then anywhere; under a condition, where it holds."""
+    """Begin where a mode failed before, then at the nearest of fresh starts; under a condition, where it holds."""
     seed, catalog = wheel.config.run.seed, wheel.store.catalog
     aim = aim_of(intent.target)
     purpose = f"collect-{number}"
@@ -234,12 +238,23 @@ def _starts(wheel: Flywheel, intent: Intent, number: int, episodes: int) -> list
     if intent.mode is not None:
         members = [catalog.get(one, Failure) for one in catalog.get(intent.mode, FailureMode).members]
         failed = [start for one in members if (start := catalog.get(one.episode, Episode).start) is not None]
-    fresh = draws.starts(wheel.site, seed, purpose, wheel.number, episodes, region=1.0)
+    fresh = draws.starts(wheel.site, seed, purpose, wheel.number, NEARBY * episodes, region=1.0)
+    apart = _apart(wheel, fresh, failed)
+    if None not in apart:  # what is given there is booked for this mode, so it must lie near its failures
+        kept = sorted(np.argsort(np.array(apart, dtype=np.float64), kind="stable")[:episodes])
+        fresh = tuple(fresh[at] for at in kept)
     return [*failed, *fresh][:episodes]
 
 
-def _promises(wheel: Flywheel, policy: Policy, starts: Sequence[Start]) -> list[float]:
+def _promises(wheel: Flywheel, policy: Policy, starts: Sequence[Start]) -> list[float | None]:
     """How far each start lies from what training covers: there a person teaches most."""
-    covered = [one.start for one in wheel.training_episodes(policy) if one.start is not None]
-    placed = encode([*starts, *covered], wheel.ranges)
+    return _apart(wheel, starts, [one.start for one in wheel.training_episodes(policy) if one.start is not None])
+
+
+def _apart(wheel: Flywheel, starts: Sequence[Start], others: Sequence[Start]) -> list[float | None]:
+    """How far each start lies from the nearest of others; None where they have no factors in common to tell by."""
+    alike = [one for one in others if starts and one.factors.keys() == starts[0].factors.keys()]
+    if not alike or any(one.factors.keys() != starts[0].factors.keys() for one in starts):
+        return [None] * len(starts)
+    placed = encode([*starts, *alike], wheel.ranges)
     return [float(one) for one in nearest_distance(placed[: len(starts)], placed[len(starts) :])]

@@ -23,9 +23,10 @@ MET_N = 100
 
 
 def novelty_of(catalog: Catalog, episode: str) -> list[Novelty]:
-    """Return what was measured of a whole episode relative to policies; others' numbers may name it as the nearest."""
+    """Return what was measured last of a whole episode, relative to each policy; others may name it as the nearest."""
     told = catalog.referring(episode, Novelty)
-    return [one for one in told if one.episode == episode and one.span is None and one.dataset is None]
+    whole = [one for one in told if one.episode == episode and one.span is None and one.dataset is None]
+    return list({one.relative_to: one for one in whole}.values())
 
 
 class Measuring:
