@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
+from saqiya.correct.crewbook import OperatorFigures
+from saqiya.correct.leadtime import LeadTime
+from saqiya.correct.quality import Doubt
 from saqiya.domain.nouns import (
     Advice,
     Assignment,
@@ -27,13 +30,15 @@ from saqiya.domain.nouns import (
 )
 from saqiya.domain.streams import Span, Start
 from saqiya.errors import UsageError
-from saqiya.loop import claims, reviews
+from saqiya.loop import books, claims, reviews
+from saqiya.loop.books import Agreement, Past
 from saqiya.loop.claims import Lease, Offer
 from saqiya.loop.config import FILE_NAME, DeskConfig, read_desk
 from saqiya.loop.exams import refer
 from saqiya.loop.reviews import Waiting
 from saqiya.loop.slots import Asked, Slots
 from saqiya.stores.people import People
+from saqiya.stores.rows import kinds_of
 from saqiya.stores.trail import Trail, append
 
 if TYPE_CHECKING:
@@ -187,7 +192,7 @@ class Desk:
         found = self.catalog.get(failure, Failure)
         self.people.known(person)
         made = Assignment(id=self.catalog.new_id("assignment"), failure=found.id, person=person, author=by)
-        return self._said(made, f"{self.catalog.key_of(found.id)}/assignment/{made.id}", by, "assign", found.id)
+        return self.record(made, f"{self.catalog.key_of(found.id)}/assignment/{made.id}", by, "assign", found.id)
 
     def dismiss(self, failure: str, by: str, reason: str) -> Dismissal:
         """Say that a failure is none, or not worth fixing: nobody is asked to correct it.
@@ -198,10 +203,10 @@ class Desk:
         """
         _demand(by, reason)
         found = self.catalog.get(failure, Failure)
-        before = len(self.catalog.referring(found.id, Dismissal))
-        place = f"{self.catalog.key_of(found.id)}/dismissal" + (f"/{before}" if before else "")
+        before = [one for one in self.catalog.referring(found.id, Dismissal) if self.catalog.referring(one.id, Undo)]
+        place = f"{self.catalog.key_of(found.id)}/dismissal" + (f"/{len(before)}" if before else "")
         made = Dismissal(id=self.catalog.new_id("dismissal"), failure=found.id, author=by, reason=reason)
-        return self._said(made, place, by, "dismiss", found.id)
+        return self.record(made, place, by, "dismiss", found.id)
 
     def undo(self, noun_id: str, by: str) -> Undo:
         """Let a dismissal, a mode's name or an assignment count no more.
@@ -215,7 +220,7 @@ class Desk:
                 f"a {what.kind} cannot be undone", subject=what.id, remedy="A change of mind is a new noun."
             )
         made = Undo(id=self.catalog.new_id("undo"), what=what.id, author=by)
-        return self._said(made, f"{self.catalog.key_of(what.id)}/undo", by, "undo", what.id)
+        return self.record(made, f"{self.catalog.key_of(what.id)}/undo", by, "undo", what.id)
 
     def advise(self, failure: str, by: str, text: str) -> Advice:
         """Keep a correction in words: what the robot should have done.
@@ -227,7 +232,7 @@ class Desk:
         _demand(by, text)
         found = self.catalog.get(failure, Failure)
         made = Advice(id=self.catalog.new_id("advice"), failure=found.id, author=by, text=text)
-        return self._said(made, f"{self.catalog.key_of(found.id)}/advice/{made.id}", by, "advise", found.id)
+        return self.record(made, f"{self.catalog.key_of(found.id)}/advice/{made.id}", by, "advise", found.id)
 
     def refer(self, task: str, starts: Sequence[Start], *, needed: int, by: str) -> Reference:
         """Ask everybody who wants to work on a task to show it first, from starts whose right answer is known.
@@ -236,6 +241,35 @@ class Desk:
             UsageError: no task, no start, or more successes than starts.
         """
         return refer(self, task, tuple(starts), needed=needed, by=by)
+
+    # -- the books -----------------------------------------------------------------------------------------------
+
+    def figures(self, person: str, by: str = "") -> OperatorFigures:
+        """Return an operator's book: accepted share, redo rate, hesitation, each beside others on the same requests.
+
+        The operator sees it first: to anybody else it shows what there was when they last looked, and an hour on.
+
+        Args:
+            person: whose.
+            by: who looks; the operator's own look is put in the trail.
+        """
+        return books.figures(self, person, by)
+
+    def history(self, person: str, *, limit: int = 50) -> tuple[Past, ...]:
+        """Return what a person handed in, the newest first, each with the word on it."""
+        return books.history(self, person, limit=limit)
+
+    def agreement(self) -> Agreement:
+        """Say how often second reviewers said what the first had said, and show where they did not."""
+        return books.agreement(self)
+
+    def doubts(self, submission_id: str) -> tuple[Doubt, ...]:
+        """Return what a reviewer should look at in a submission, each with the span that it points at."""
+        return books.doubts_of(self, self.catalog.get(submission_id, Submission))
+
+    def lead_time(self) -> LeadTime:
+        """Say how long failures wait for an accepted correction, those that still wait counted in."""
+        return books.waited(self)
 
     # -- what the parts share ------------------------------------------------------------------------------------
 
@@ -260,11 +294,13 @@ class Desk:
             found = self.slots.asked[self.catalog.get(request, CorrectionRequest).id]
         return found
 
-    def _said(self, made: N, key: str, by: str, what: str, subject: str) -> N:
+    def record(self, made: N, key: str, by: str, what: str, subject: str) -> N:
+        """Store what somebody says together with its entry in the trail; said again under one key, it is said once."""
         now_ns = self.now()
 
         def along(connection: sa.Connection) -> None:
-            append(connection, by, what, subject, {"noun": made.id}, now_ns=now_ns)
+            if kinds_of(connection, [made.id]):
+                append(connection, by, what, subject, {"noun": made.id}, now_ns=now_ns)
 
         stored = self.catalog.put_all([(made, key)], along=along)[0]
         return self.catalog.get(stored.id, type(made))

@@ -164,10 +164,8 @@ class Failures:
             UsageError: nobody, or no reason, is named.
             UnknownId: there is no such failure.
         """
-        failure = self.catalog.get(ref, Failure)
         _demand(author, reason)
-        made = Dismissal(id=self.catalog.new_id("dismissal"), failure=failure.id, author=author, reason=reason)
-        return self.catalog.put(made, key=f"{self.catalog.key_of(failure.id)}/dismissal")
+        return self.wheel.desk.dismiss(ref, author, reason)
 
     def name(self, ref: str, label: str, *, author: str) -> ModeName:
         """Give a mode a name of the vocabulary; modes that grow from it keep it, and two modes of one name are one.
@@ -183,7 +181,7 @@ class Failures:
         word = self.wheel.vocabulary.word(label)
         before = len(self.catalog.referring(mode.id, ModeName))
         made = ModeName(id=self.catalog.new_id("mode_name"), mode=mode.id, label=word.name, author=author)
-        return self.catalog.put(made, key=f"{self.catalog.key_of(mode.id)}/name/{before}")
+        return self.wheel.desk.record(made, f"{self.catalog.key_of(mode.id)}/name/{before}", author, "name", mode.id)
 
     def _mode(self, ref: str) -> FailureMode:
         """Return the newest mode that bears this name, else the one of this id or key."""

@@ -272,4 +272,6 @@ def ground_on(wheel: Flywheel, deployment: Deployment) -> Ground:
     catalog = wheel.store.catalog
     logs = deployment.mode == LOGGED
     place = catalog.key_of(deployment.id) if logs else f"turn-{wheel.number}"
-    return Ground(wheel, deployment, place, lives_of(wheel), frozenset(one.failure for one in catalog.all(Dismissal)))
+    return Ground(
+        wheel, deployment, place, lives_of(wheel), frozenset(one.failure for one in catalog.standing(Dismissal))
+    )

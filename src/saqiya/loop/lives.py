@@ -25,6 +25,7 @@ from saqiya.domain.nouns import (
     Policy,
     Source,
     Turn,
+    Undo,
 )
 from saqiya.models.starts import encode
 from saqiya.triage.backlog import Balance
@@ -75,9 +76,9 @@ class Lives:
 
 
 def labels_of(catalog: Catalog) -> dict[str, str]:
-    """Return the label of every failure mode, by its id: what a person called it last, else its own."""
+    """Return the label of every failure mode, by its id: what a person called it last and let stand, else its own."""
     labels = {mode.id: mode.label for mode in catalog.all(FailureMode)}
-    return labels | {name.mode: name.label for name in catalog.all(ModeName)}
+    return labels | {name.mode: name.label for name in catalog.standing(ModeName)}
 
 
 def lives_of(wheel: Flywheel, *, without: str = "") -> Lives:
@@ -109,8 +110,10 @@ def _asked(catalog: Catalog) -> Iterator[tuple[str, Fact]]:
     for at, correction in catalog.since(Correction, -1):
         if correction.failure is not None and correction.accepted:
             yield correction.failure, Fact(at, What.CORRECTED, correction.id, f"by {correction.operator}")
+    undone = {one.what for one in catalog.all(Undo)}
     for at, dismissal in catalog.since(Dismissal, -1):
-        yield dismissal.failure, Fact(at, What.DISMISSED, dismissal.id, f"{dismissal.author}: {dismissal.reason}")
+        if dismissal.id not in undone:
+            yield dismissal.failure, Fact(at, What.DISMISSED, dismissal.id, f"{dismissal.author}: {dismissal.reason}")
 
 
 def _shown(

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast, overload
 import sqlalchemy as sa
 
 from saqiya.domain.ids import Clock, Mint
-from saqiya.domain.nouns import NOUNS, Noun, Redaction, Tombstone
+from saqiya.domain.nouns import NOUNS, Noun, Redaction, Tombstone, Undo
 from saqiya.errors import Corrupt, Erased, UnknownId, UsageError
 from saqiya.stores.codec import canonical
 from saqiya.stores.database import BUSY_S, Database
@@ -218,6 +218,11 @@ class Catalog:
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
         return cast("list[N]", [self._read(row) for row in rows])
+
+    def standing(self, kind: type[N]) -> list[N]:
+        """Return every noun of a class that nobody undid, in the order they were stored."""
+        undone = {one.what for one in self.all(Undo)}
+        return [one for one in self.all(kind) if one.id not in undone]
 
     def since(self, kind: type[N], created_ns: int) -> list[tuple[int, N]]:
         """Return the nouns of a class that were stored after a moment, each with its own, in that order."""

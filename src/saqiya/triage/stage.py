@@ -183,7 +183,7 @@ class _Kept:
     @classmethod
     def of(cls, store: Workspace, vocabulary: Vocabulary) -> _Kept:
         modes = store.catalog.all(FailureMode)
-        names = {one.mode: one.label for one in store.catalog.all(ModeName)}
+        names = {one.mode: one.label for one in store.catalog.standing(ModeName)}
         called = {one.id: vocabulary.resolve(names.get(one.id, one.label)) for one in modes}
         waiting = [int(one.label.removeprefix(WAITING)) for one in modes if one.label.startswith(WAITING)]
         newest = {called[one.id]: one for one in modes}
