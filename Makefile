@@ -6,12 +6,15 @@
 #   bench   every benchmark, at most an hour; one of them: make bench ONLY=gate
 #   study   the long studies: do chosen demonstrations make better policies? goes on where it stopped; ONLY=novelty
 #   peers   what benchmarks compare with, each in an environment of its own under .peers (PYTHON312=python3.12)
+#   serve   the pages and the interface over demo/, or another workspace: make serve WORKSPACE=...
+#   openapi  write docs/openapi.json anew after the interface changed
 #   venv    only set up
 #   clean   remove .venv and demo/
 
 PYTHON ?= python3
 PYTHON312 ?= python3.12
 JOBS ?= 2
+WORKSPACE ?= demo
 # Where to get the CPU build of torch when pip's configured sources have none. PyPI's own build for Linux carries CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -19,7 +22,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TORCH := $(shell sed -n 's/^train = \["torch==\([0-9.]*\)"\]$$/\1/p' pyproject.toml)
 
-.PHONY: demo test check docs bench study peers venv clean
+.PHONY: demo test check docs bench study peers serve openapi venv clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -63,6 +66,12 @@ peers: .peers/lerobot/.installed .peers/rerun/.installed
 	.peers/rerun/bin/python -m pip install -q "rerun-sdk[catalog]==0.41.0" "av>=14" numpy pillow
 	@touch $@
 
+serve: $(STAMP)
+	$(BIN)/saqiya serve -w $(WORKSPACE)
+
+openapi: $(STAMP)
+	$(BIN)/python -m saqiya.server.openapi docs/openapi.json
+
 venv: $(STAMP)
 
 clean:
@@ -74,5 +83,5 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install -q "torch==$(TORCH)+cpu" 2>/dev/null \
 	    || { echo "no CPU build of torch $(TORCH) in pip's sources; taking it from $(TORCH_INDEX)"; \
 	         $(BIN)/python -m pip install -q --no-deps --index-url $(TORCH_INDEX) "torch==$(TORCH)"; }
-	$(BIN)/python -m pip install -q -e ".[train,sim,data,rerun,index,dev]"
+	$(BIN)/python -m pip install -q -e ".[train,sim,data,rerun,index,serve,dev]"
 	@touch $@

@@ -1,0 +1,49 @@
+"""`saqiya serve`: the pages and the JSON interface on this machine, until it is told to stop."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saqiya.cli.app import JsonFlag, Where, app, opened
+from saqiya.cli.show import emit, say
+from saqiya.errors import UnknownPlugin
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8787,
+    public: Annotated[str, typer.Option(help="The address that people type: https://saqiya.lab. Default: ours.")] = "",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve the workspace's pages to people, and its interface to programs, until Ctrl-C."""
+    if find_spec("fastapi") is None:
+        raise UnknownPlugin("needs libraries", subject="serve", remedy="pip install 'saqiya[serve]'")
+    from saqiya.server.run import listening, prepared, serve_on
+    from saqiya.server.settings import ServerSettings, is_loopback, read_secret
+
+    with opened(where, quiet=True) as wheel:
+        secret = read_secret(wheel.store.root, make=is_loopback(host))
+        settings = ServerSettings(secret=secret, host=host, port=port, public=public)
+        with listening(wheel, settings) as place:
+            made, link = prepared(wheel, settings)
+            if as_json:
+                emit({"address": settings.address, "sign_in": link})
+            else:
+                _tell(settings.address, link, open_air=not is_loopback(host) and not settings.https)
+            serve_on(made, settings, place)
+
+
+def _tell(address: str, link: str, *, open_air: bool) -> None:
+    say(f"{address} serves the workspace; Ctrl-C stops it.")
+    if link:
+        say(f"Nobody could sign in. This link makes you its admin, once, within a day:\n{link}")
+    if open_air:
+        say(
+            "Warning: without https, passwords can be read on the way. Put a proxy with TLS before it: --public https://.."
+        )

@@ -1,0 +1,141 @@
+"""Failures: the queue of them, page by page, and what people say of one."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from saqiya.loop.board import OPEN, Entry, Wanted
+from saqiya.loop.flywheel import Flywheel
+from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
+from saqiya.server.kept import Here
+from saqiya.server.wire import (
+    Answer,
+    Body,
+    Cursor,
+    Limit,
+    Name,
+    Page,
+    Ref,
+    Shown,
+    Words,
+    cursor_of,
+    place_of,
+    plain,
+    shown,
+)
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["failures"])
+
+
+class FailureRow(Answer):
+    """A failure in the queue; `moment_s` is when to look, in seconds from the beginning of the try."""
+
+    failure: str
+    key: str
+    episode: str
+    label: str
+    state: str
+    moment_s: float
+    phase: str
+    priority: float
+    person: str
+
+
+class Assign(Body):
+    """Who is asked to correct it; "" for nobody."""
+
+    person: Name
+
+
+class Reason(Body):
+    """Why."""
+
+    reason: Words
+
+
+class Advise(Body):
+    """A correction in words."""
+
+    text: Words
+
+
+class Label(Body):
+    """A word of the vocabulary."""
+
+    label: Words
+
+
+class What(Body):
+    """What shall count no more: a dismissal, a mode's name or an assignment, by id."""
+
+    what: Ref
+
+
+def _place(entry: Entry) -> tuple[float, str, str]:
+    return -entry.priority, entry.label, entry.failure
+
+
+@router.get("/failures")
+def failures(
+    here: Here,
+    _: Viewer,
+    label: Annotated[str, Query(max_length=200, description="Only of this mode.")] = "",
+    state: Annotated[str, Query(max_length=40, description='Only at this state; "open", "" for any.')] = OPEN,
+    person: Annotated[str, Query(max_length=64, description='Only asked of this person; "nobody".')] = "",
+    after: Cursor = "",
+    limit: Limit = 50,
+) -> Page[FailureRow]:
+    """List failures: the most urgent mode first."""
+    place = place_of(after, (float, str, str))
+    found = sorted(here.board.entries(Wanted(label, state, person)), key=_place)
+    first = bisect_right(found, place, key=_place) if place else 0
+    some = found[first : first + limit]
+    more = first + limit < len(found)
+    return Page(
+        items=[FailureRow.model_validate(one) for one in some], next=cursor_of(*_place(some[-1])) if more else ""
+    )
+
+
+@router.get("/failures/{ref}")
+def failure(ref: Ref, here: Here, _: Viewer) -> dict[str, Any]:
+    """Return all that is known of a failure: alarms, evidence, life, requests, advice."""
+    return dict(plain(here.board.card(ref)))
+
+
+@router.post("/failures/{ref}/assign")
+def assign(ref: Ref, body: Assign, here: Here, who: Operator) -> Shown:
+    """Ask somebody to correct it."""
+    return _said(here.wheel, here.wheel.desk.assign(ref, body.person, by=who.name))
+
+
+@router.post("/failures/{ref}/dismiss")
+def dismiss(ref: Ref, body: Reason, here: Here, who: Reviewer) -> Shown:
+    """Say that it is none, or not worth fixing."""
+    return _said(here.wheel, here.wheel.desk.dismiss(ref, by=who.name, reason=body.reason))
+
+
+@router.post("/failures/{ref}/advise")
+def advise(ref: Ref, body: Advise, here: Here, who: Operator) -> Shown:
+    """Say in words what the robot should have done."""
+    return _said(here.wheel, here.wheel.desk.advise(ref, by=who.name, text=body.text))
+
+
+@router.post("/modes/{ref}/name")
+def name_mode(ref: Ref, body: Label, here: Here, who: Reviewer) -> Shown:
+    """Name a mode, or rename it."""
+    return _said(here.wheel, here.wheel.failures.name(ref, body.label, author=who.name))
+
+
+@router.post("/undo")
+def undo(body: What, here: Here, who: Operator) -> Shown:
+    """Take back a dismissal, a mode's name or an assignment."""
+    return _said(here.wheel, here.wheel.desk.undo(body.what, by=who.name))
+
+
+def _said(wheel: Flywheel, noun: Any) -> Shown:  # noqa: ANN401 - any noun of people
+    return shown(noun, wheel.key_of(noun.id))
