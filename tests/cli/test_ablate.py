@@ -29,4 +29,4 @@ def test_the_answer_is_the_last_line_and_the_exit_code(call):
 def test_what_cannot_be_asked_is_an_error_and_no_answer(call):
     done = call("--seeds", "2")
     assert type(done.exception).__name__ == "UsageError"
-    assert "4 seeds or more" in str(done.exception)
+    assert "4 seeds and 1 try or more" in str(done.exception)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,8 +21,8 @@ _out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty(
 
 
 def emit(value: object) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(msgspec.to_builtins(value), indent=1) + "\n")
+    """Print one JSON document; what is not finite is null, as JSON knows no other word for it."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=1).decode() + "\n")
 
 
 def say(text: str) -> None:
