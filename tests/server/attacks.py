@@ -587,7 +587,7 @@ def headers(house):
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert one.headers["x-content-type-options"] == "nosniff"
-        assert one.headers["referrer-policy"] == "no-referrer"
+        assert one.headers["referrer-policy"] == "same-origin"
     assert all(one.headers["cache-control"] == "no-store" for one in answers[:4])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ __all__ = ["FILTERS"]
 
 NARROW: Final = "\u202f"
 MINUS: Final = "\u2212"
+_MINUS: Final = re.compile(r"(?<![\w-])-(?=[\d.])")
 
 
 def moment(t_ns: int) -> str:
@@ -33,8 +35,8 @@ def lasting(seconds: float) -> str:
 
 
 def minus(text: object) -> str:
-    """Write a minus as one."""
-    return str(text).replace("-", MINUS)
+    """Write a minus as one; a hyphen inside a word stays."""
+    return _MINUS.sub(MINUS, str(text))
 
 
 def figure(value: object) -> str:
@@ -61,8 +63,8 @@ def ends(interval: Any) -> str:  # noqa: ANN401 - an Interval, or a stored one
 
 
 def words(name: object) -> str:
-    """Write a name of the vocabulary as words."""
-    return str(name).replace("_", " ")
+    """Write a name of the vocabulary, or a condition, as words."""
+    return minus(str(name).replace("_", " ").replace("=", " ").replace(",", ", "))
 
 
 def thousands(count: float) -> str:

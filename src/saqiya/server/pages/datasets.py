@@ -1,0 +1,130 @@
+"""Dataset versions: what is in each, what changed, and where it came from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from saqiya.domain.nouns import DatasetVersion, Policy
+from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.news import News
+from saqiya.mix.difference import Difference, Total
+from saqiya.server.gatekeeper import Viewer
+from saqiya.server.kept import Here
+from saqiya.server.page import page
+from saqiya.stores.lineage import Kin
+
+__all__ = ["Branch", "branch_of", "router"]
+
+router = APIRouter(include_in_schema=False)
+MOST_VERSIONS = 200
+MOST_ALIKE = 3
+"""Kin of one kind and field that are shown one by one; of more, these and their number."""
+DEPTH = 2
+BYTES = {"object", "recording"}
+"""Kin that are files: the tree is of decisions."""
+Ref = Annotated[str, Query(max_length=200)]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A noun in a lineage tree as the page shows it; `more` says what was left out below it, in words."""
+
+    id: str
+    kind: str
+    name: str
+    field: str
+    branches: tuple[Branch, ...]
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A dataset version in the list."""
+
+    id: str
+    key: str
+    created_ns: int
+    note: str
+    episodes: int
+    seconds: float
+    parent: str
+    policies: tuple[str, ...]
+
+
+def branch_of(wheel: Flywheel, kin: Kin) -> Branch:
+    """Return a lineage tree with names, and with many kin of one kind told by their number."""
+    alike: dict[tuple[str, str], list[Kin]] = defaultdict(list)
+    for one in (one for one in kin.children if one.kind not in BYTES):
+        alike[one.field, one.kind].append(one)
+    more = [f"{len(ones) - MOST_ALIKE} more, {kind.replace('_', ' ')}" for (_, kind), ones in alike.items()
+            if len(ones) > MOST_ALIKE]  # fmt: skip
+    bare = kin.kind in {"object", "missing"}
+    return Branch(
+        id=kin.id,
+        kind=kin.kind,
+        name=kin.id[:12] if bare else wheel.key_of(kin.id),
+        field=kin.field,
+        branches=tuple(branch_of(wheel, one) for ones in alike.values() for one in ones[:MOST_ALIKE]),
+        more=tuple(more),
+    )
+
+
+@router.get("/datasets")
+def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", against: Ref = "") -> HTMLResponse:
+    """Show the versions; of one of them mixture, difference and lineage."""
+    wheel = here.wheel
+    every = here.get("versions", _versions)
+    chosen = wheel.store.catalog.get(version, DatasetVersion) if version else wheel.store.catalog.last(DatasetVersion)
+    if chosen is None:
+        return page(request, who, "datasets.html", every=every, chosen=None)
+    before = against or chosen.parent or ""
+    return page(
+        request,
+        who,
+        "datasets.html",
+        every=every,
+        chosen=next(one for one in _versions(wheel) if one.id == chosen.id),
+        hash=chosen.manifest_hash,
+        mixture=_mixture(wheel.data.diff(chosen.id, chosen.id)),
+        before=wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
+        change=wheel.data.diff(before, chosen.id) if before else None,
+        tree=branch_of(wheel, wheel.lineage(chosen.id, up=True, depth=DEPTH)),
+        down=branch_of(wheel, wheel.lineage(chosen.id, up=False, depth=2)),
+    )
+
+
+def _mixture(same: Difference) -> dict[str, list[Total]]:
+    """Return what a version holds, by what it is grouped by; the largest share first."""
+    groups: dict[str, list[Total]] = defaultdict(list)
+    for one in same.totals:
+        groups[one.by].append(one)
+    return {by: sorted(ones, key=lambda one: -one.share[1]) for by, ones in groups.items()}
+
+
+def _versions(wheel: Flywheel) -> list[Version]:
+    used: dict[str, list[str]] = defaultdict(list)
+    for policy in wheel.store.catalog.all(Policy):
+        if policy.dataset:
+            used[policy.dataset].append(wheel.key_of(policy.id))
+    found = []
+    for row in News(wheel).page(DatasetVersion, limit=MOST_VERSIONS):
+        one = row.noun
+        if isinstance(one, DatasetVersion):
+            found.append(
+                Version(
+                    id=one.id,
+                    key=row.key,
+                    created_ns=row.created_ns,
+                    note=one.note,
+                    episodes=len(Counter(entry.episode for entry in one.entries)),
+                    seconds=sum(entry.end_ns - entry.start_ns for entry in one.entries) / 1e9,
+                    parent=wheel.key_of(one.parent) if one.parent else "",
+                    policies=tuple(used[one.id]),
+                )
+            )
+    return found

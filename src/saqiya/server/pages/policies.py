@@ -1,0 +1,94 @@
+"""Policies, and what the gate said of each: the boundary, and the path that the trials took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from saqiya.detect.stage import outcomes_of
+from saqiya.domain.nouns import Decision, Deployment, Episode, GateDecision, Outcome, Policy
+from saqiya.evaluate.intervals import Interval, clopper_pearson
+from saqiya.loop.evidence import evidence_of
+from saqiya.loop.flywheel import Flywheel
+from saqiya.server.gatekeeper import Viewer
+from saqiya.server.kept import Here
+from saqiya.server.page import page
+from saqiya.server.pictures import walk_of
+
+__all__ = ["Line", "lines_of", "router"]
+
+router = APIRouter(include_in_schema=False)
+Ref = Annotated[str, Query(max_length=200)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A policy in the list: what it learned from, what the gate said of it last, and how it did where it was deployed.
+
+    `success` is (successes, judged tries, exact 95 % interval), None where it was never deployed.
+    """
+
+    policy: Policy
+    key: str
+    dataset: str
+    decision: str
+    decision_id: str
+    deployments: tuple[str, ...]
+    success: tuple[int, int, Interval] | None
+    champion: bool
+
+
+def lines_of(wheel: Flywheel) -> list[Line]:
+    """Return every policy, the newest first."""
+    catalog = wheel.store.catalog
+    decided = {one.candidate: one for one in catalog.all(GateDecision)}
+    every = catalog.all(Deployment)
+    in_charge = {one.scope: one.policy for one in every}
+    found = []
+    for policy in reversed(catalog.all(Policy)):
+        mine = [one for one in every if one.policy == policy.id]
+        said = decided.get(policy.id)
+        found.append(
+            Line(
+                policy=policy,
+                key=catalog.key_of(policy.id),
+                dataset=catalog.key_of(policy.dataset) if policy.dataset else "",
+                decision=said.decision.value if said else "",
+                decision_id=said.id if said else "",
+                deployments=tuple(catalog.key_of(one.id) for one in mine),
+                success=_success(wheel, mine),
+                champion=policy.id in in_charge.values(),
+            )
+        )
+    return found
+
+
+def _success(wheel: Flywheel, deployments: list[Deployment]) -> tuple[int, int, Interval] | None:
+    tries = [wheel.store.catalog.get(one, Episode) for deployment in deployments for one in deployment.episodes]
+    judged = [one for one in outcomes_of(wheel.store, tries).values() if one is not Outcome.UNKNOWN]
+    good = sum(one is Outcome.SUCCESS for one in judged)
+    return (good, len(judged), clopper_pearson(good, len(judged))) if judged else None
+
+
+@router.get("/policies")
+def policies(request: Request, here: Here, who: Viewer, decision: Ref = "") -> HTMLResponse:
+    """Show the policies, and the evidence of one decision: the newest that compared something, where none is named."""
+    catalog = here.wheel.store.catalog
+    compared = [one for one in catalog.all(GateDecision) if one.decision is not Decision.INITIAL]
+    chosen = catalog.get(decision, GateDecision) if decision else (compared[-1] if compared else None)
+    evidence = evidence_of(here.wheel, chosen) if chosen else None
+    return page(
+        request,
+        who,
+        "policies.html",
+        lines=here.get("policies", lines_of),
+        chosen=chosen,
+        candidate=catalog.key_of(chosen.candidate) if chosen else "",
+        champion=catalog.key_of(chosen.champion) if chosen and chosen.champion else "",
+        evidence=evidence,
+        walk=walk_of(evidence) if evidence else None,
+        decisions=[(catalog.key_of(one.id), one) for one in reversed(catalog.all(GateDecision))],
+    )
