@@ -21,6 +21,7 @@ T = TypeVar("T")
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An id, a key, or a part of an id."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PersonName = Annotated[str, StringConstraints(max_length=64, pattern=r"^\w[\w.@+-]*$")]
 Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True, pattern=r"^[^\x00]+$")]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=1024)]

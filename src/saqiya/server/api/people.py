@@ -12,7 +12,7 @@ from saqiya.errors import GuardRefusal
 from saqiya.loop.staff import Person, Profile, Token
 from saqiya.server.gatekeeper import SESSION, TICKET, Admin, Viewer, gate_of
 from saqiya.server.kept import Here
-from saqiya.server.wire import Answer, Body, Cursor, Limit, Name, Page, Ref, cursor_of, place_of
+from saqiya.server.wire import Answer, Body, Cursor, Limit, Name, Page, PersonName, Ref, cursor_of, place_of
 
 __all__ = ["router"]
 
@@ -48,7 +48,7 @@ class Somebody(Answer):
 class Newcomer(Body):
     """Somebody who is let in."""
 
-    name: Name
+    name: PersonName
     rank: Rank = Rank.OPERATOR
     profile: Suits = Suits()
 
@@ -132,7 +132,7 @@ def add(body: Newcomer, request: Request, here: Here, who: Admin) -> Link:
 
 
 @router.patch("/people/{name}")
-def change(name: Name, body: Change, here: Here, who: Admin) -> Somebody:
+def change(name: PersonName, body: Change, here: Here, who: Admin) -> Somebody:
     """Change somebody's rank or profile, or keep them out."""
     profile = body.profile.profile() if body.profile else None
     made = here.wheel.staff.change(name, by=who.name, rank=body.rank, profile=profile, disabled=body.disabled)
@@ -140,7 +140,7 @@ def change(name: Name, body: Change, here: Here, who: Admin) -> Somebody:
 
 
 @router.post("/people/{name}/link")
-def link(name: Name, request: Request, who: Admin) -> Link:
+def link(name: PersonName, request: Request, who: Admin) -> Link:
     """Return a link that signs somebody in once, for who lost a password."""
     return Link(name=name, link=gate_of(request).link(name, by=who.name))
 

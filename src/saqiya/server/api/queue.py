@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from saqiya.domain.streams import Span
-from saqiya.domain.words import Verdict
-from saqiya.errors import UsageError
+from saqiya.domain.words import Rank, Verdict
+from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.claims import Lease, Offer
 from saqiya.loop.reviews import Waiting
-from saqiya.server.gatekeeper import Operator, Reviewer
+from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.wire import Answer, Body, Limit, Ref, Shown, Text, Words, plain, shown
 
@@ -194,3 +194,41 @@ def review(submission: Ref, body: Word, here: Here, who: Reviewer) -> Shown:
     spans = [Span(one.start_ns, one.end_ns) for one in body.spans]
     made = here.wheel.desk.review(submission, who.name, body.verdict, body.reason, spans, body.labels)
     return shown(made, here.wheel.key_of(made.id))
+
+
+@router.get("/submissions/{submission}/doubts")
+def doubts(submission: Ref, here: Here, _: Reviewer) -> list[dict[str, Any]]:
+    """Say what a reviewer should look at, each with the span that it points at."""
+    return [plain(one) for one in here.wheel.desk.doubts(submission)]
+
+
+@router.get("/figures")
+def figures(here: Here, who: Operator, person: Annotated[str, Query(max_length=64)] = "") -> dict[str, Any]:
+    """Return an operator's book: the asker's own, or for a reviewer anybody's; its operator sees it first."""
+    if person not in {"", who.name} and not who.rank.covers(Rank.REVIEWER):
+        raise GuardRefusal("others' figures are not yours to see", subject=person, remedy="Ask a reviewer.")
+    return dict(plain(here.wheel.desk.figures(person or who.name, by=who.name)))
+
+
+@router.get("/history")
+def history(here: Here, who: Operator, limit: Limit = 50) -> list[dict[str, Any]]:
+    """List what the asker handed in, the newest first, each with the word on it."""
+    return [plain(one) for one in here.wheel.desk.history(who.name, limit=limit)]
+
+
+@router.get("/agreement")
+def agreement(here: Here, _: Reviewer) -> dict[str, Any]:
+    """Say how often second reviewers said what the first had said."""
+    return dict(plain(here.wheel.desk.agreement()))
+
+
+@router.get("/lead-time")
+def lead_time(here: Here, _: Viewer) -> dict[str, Any]:
+    """Say how long failures wait for an accepted correction, those that still wait counted in."""
+    return dict(here.get("api/lead-time", lambda wheel: plain(wheel.desk.lead_time())))
+
+
+@router.get("/became")
+def became(here: Here, who: Operator) -> list[dict[str, Any]]:
+    """Say what became of the modes that the asker's corrections were given for."""
+    return [plain(one) for one in here.wheel.pump.became(who.name)]

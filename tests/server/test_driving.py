@@ -1,0 +1,156 @@
+"""A drive through the server: its socket, its lease, and what becomes of it when somebody goes."""
+
+import json
+import time
+
+import pytest
+from tests.loop.driven import asked
+
+from saqiya.domain.nouns import Episode, OutcomeClaim
+from saqiya.loop.cockpit import parts
+from saqiya.server import driving
+from saqiya.server.driving import Hangar
+
+RIGHT = [1.0, 0.0, 0.0]
+
+
+class Tab:
+    """A page that drives, without a browser."""
+
+    def __init__(self, session):
+        self.session, self.told, self.t = session, {}, 0.0
+
+    def say(self, **what):
+        self.t += 1.0
+        self.session.send_text(json.dumps({"t": self.t, "latency": 40.0, **what}))
+
+    def look(self):
+        message = self.session.receive()
+        self.told = parts(message["bytes"])[0] if message.get("bytes") else json.loads(message["text"])
+        return self.told
+
+    def until(self, told, **what):
+        for _ in range(2000):
+            self.say(**what)
+            what.pop("signal", None)
+            if told(self.look()):
+                return self.told
+        raise AssertionError(self.told)
+
+    def end(self):
+        """Return the last word of the server."""
+        while "control" in self.look():
+            pass
+        return self.told
+
+
+@pytest.fixture
+def lease(house, request):
+    wheel = house.wheel
+    name = house.person(f"driver-{request.node.name}")
+    return wheel.desk.claim(name, asked(wheel, f"asked/{request.node.name}").id)
+
+
+@pytest.fixture
+def client(house, lease):
+    with house.signed_in(lease.person) as made:
+        yield made
+
+
+def tab(client, lease, begin=""):
+    address = client.app.state.settings.address
+    query = f"?begin={begin}" if begin else ""
+    return client.websocket_connect(f"/drive/{lease.id}/socket{query}", headers={"origin": address})
+
+
+def state_of(house, lease):
+    return {one.id: one for one in house.wheel.desk.held(lease.person)}.get(lease.id)
+
+
+def test_what_is_driven_and_saved_is_handed_in(house, client, lease):
+    page = client.get(f"/drive/{lease.id}")
+    assert page.status_code == 200
+    assert "from shortly before the failure" in page.text
+    with tab(client, lease) as session:
+        one = Tab(session)
+        one.until(lambda told: told["human_steps"] >= 3, axes=RIGHT)
+        one.until(lambda told: told["control"] == "correction", signal="phase")
+        one.say(signal="failure")
+        one.say(signal="save")
+        told = one.end()
+    assert (told["ended"], told["lost"]) == ("saved", "")
+    episode = house.wheel.store.catalog.get(told["episode"], Episode)
+    assert episode.operator == lease.person
+    assert episode.extra["lease"] == lease.id
+    assert house.wheel.noun(told["submission"]).latency_ms == 40.0
+    assert state_of(house, lease) is None  # it waits for a reviewer now
+
+
+def test_a_page_that_is_loaded_again_goes_on_where_it_was(client, lease):
+    with tab(client, lease) as session:
+        Tab(session).until(lambda told: told["human_steps"] >= 3, axes=RIGHT)
+    with tab(client, lease) as session:
+        one = Tab(session)
+        assert one.look()["human_steps"] >= 3
+        one.say(signal="discard")
+        assert one.end()["ended"] == "discarded"
+
+
+def test_a_second_window_takes_the_drive_and_the_first_is_told(client, lease):
+    with tab(client, lease) as first, tab(client, lease) as second:
+        assert Tab(first).end() == {"moved": True}
+        one = Tab(second)
+        one.until(lambda told: told["human_steps"] >= 1, axes=RIGHT)
+        one.say(signal="discard")
+        assert one.end()["episode" if "episode" in one.told else "ended"] == "discarded"
+
+
+def test_a_browser_that_dies_loses_no_step_and_its_lease_goes_back(house, client, lease, monkeypatch):
+    monkeypatch.setattr(driving, "LOST_S", 0.6)
+    monkeypatch.setattr(driving, "BEAT_S", 0.1)
+    with tab(client, lease) as session:
+        steps = Tab(session).until(lambda told: told["human_steps"] >= 5, axes=RIGHT)["human_steps"]
+    hangar = client.app.state.hangar
+    while hangar._flights:
+        time.sleep(0.05)
+    assert state_of(house, lease) is None
+    (episode,) = [one for one in house.wheel.store.catalog.all(Episode) if one.extra.get("lease") == lease.id]
+    assert house.wheel.store.streams(episode)["author"].values.sum() >= steps
+    claims = house.wheel.store.catalog.referring(episode.id, OutcomeClaim)
+    assert [one.value.value for one in claims] == ["aborted"]
+    assert house.wheel.desk.claim(house.person(f"next-{lease.person}"), lease.request.id).slot == lease.slot
+
+
+def test_a_drive_whose_process_is_killed_says_so_and_keeps_what_was_done(house, client, lease):
+    with tab(client, lease) as session:
+        one = Tab(session)
+        one.until(lambda told: told["human_steps"] >= 5, axes=RIGHT)
+        client.app.state.hangar._flights[lease.id].process.kill()
+        told = one.end()
+    assert told["fault"]["what"] == "the drive's process died"
+    assert house.wheel.store.catalog.get(told["episode"], Episode).extra["lease"] == lease.id
+    assert state_of(house, lease) is not None  # it is still theirs to drive
+
+
+def test_who_may_not_drive_is_told_why(house, client, lease):
+    stranger = house.person(f"stranger-{lease.person}")
+    with house.signed_in(stranger) as other, tab(other, lease) as session:
+        assert "not yours" in Tab(session).look()["refused"]["what"]
+        assert other.get(f"/drive/{lease.id}").status_code == 409
+    with house.signed_in("viewer") as viewer:
+        assert viewer.get(f"/drive/{lease.id}").status_code == 403
+
+
+def test_no_more_drive_at_once_than_the_machine_can_hold(house, client, lease):
+    client.app.state.hangar, kept = Hangar(house.wheel, most=0), client.app.state.hangar
+    try:
+        with tab(client, lease) as session:
+            refused = Tab(session).look()["refused"]
+    finally:
+        client.app.state.hangar = kept
+    assert refused["kind"] == "NoFreeSeat"
+    assert "all 0 places to drive are taken" in refused["what"]
+
+
+def test_a_way_to_begin_that_is_none_is_refused(client, lease):
+    assert client.get(f"/drive/{lease.id}?begin=anywhere").status_code == 422
