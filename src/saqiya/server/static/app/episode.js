@@ -139,7 +139,7 @@ function tick(now) {
   last = now;
   if (t >= end) {
     if (!state.loops) { seek(end); stop(); return; }
-    t = begin;
+    t = begin + ((t - begin) % (end - begin));
   }
   state.t = Math.round(t);
   page.dataset.tNs = state.t;
@@ -336,9 +336,10 @@ async function begin() {
   state.speed = SPEEDS.includes(asked.get("speed")) ? Number(asked.get("speed")) : 1;
   const wished = Number(asked.get("t"));
   const first = known.said.failures[0]?.t_ns ?? 0;
-  await Promise.all(cameras.map((one) => one.open().catch((error) => one.tell(error.message))));
+  const opening = Promise.all(cameras.map((one) => one.open().catch((error) => one.tell(error.message))));
   zoom(view.length === 2 && view[0] < view[1] ? view : null);
   spanned();
+  await opening;
   seek(asked.has("t") && Number.isFinite(wished) ? wished * 1e9 : first);
   film();
   if (asked.get("beside")) await beside(asked.get("beside"), asked.get("align"));

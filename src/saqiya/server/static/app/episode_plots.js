@@ -45,10 +45,11 @@ export class Plots {
     this.root = root;
     this.url = `/api/v1/episodes/${encodeURIComponent(episode)}/series`;
     this.hooks = hooks;
-    this.view = [0, 1];
+    this.view = null;
     this.t = 0;
     this.other = null;
     this.data = new Map();
+    this.coming = new Map();
     this.shown = new Set();
     this.plots = plan(tracks).map((one) => new Plot(this, one));
     root.replaceChildren(...this.plots.map((one) => one.box));
@@ -63,15 +64,16 @@ export class Plots {
     document.addEventListener("theme", () => { for (const one of this.plots) one.build(); });
   }
 
-  get points() { return Math.max(100, Math.min(2000, Math.round(this.root.clientWidth - LEFT - RIGHT))); }
+  get points() { return Math.max(100, Math.min(2000, Math.round((this.root.clientWidth - LEFT - RIGHT) / 1.5))); }
   key(stream, other = false) { return `${other ? "other " : ""}${stream}`; }
   window(other = false) { return other ? this.view.map(this.other.forth) : this.view; }
   stamp(other) { return `${this.window(other).map(Math.round)} ${this.points}`; }
 
   look(view) {
+    const first = this.view === null;
     this.view = view;
     for (const plot of this.plots) plot.look();
-    this.reload();
+    (first ? this.load : this.reload)();
   }
 
   move(t) {
@@ -88,6 +90,7 @@ export class Plots {
   }
 
   async fetch() {
+    if (this.view === null) return;
     const near = this.plots.filter((one) => this.shown.has(one.box)), rest = this.plots.filter((one) => !this.shown.has(one.box));
     const stamp = this.stamp(false);
     for (const other of this.other ? [false, true] : [false]) {
@@ -99,20 +102,26 @@ export class Plots {
     if (stamp === this.stamp(false)) this.hooks.whole();
   }
 
+  /** Get what these plots lack for the present view; what is on its way already is waited for, not asked again. */
   async bring(plots, other, stamp) {
-    const has = (name) => !other || this.other.streams.has(name);
-    const wanted = [...new Set(plots.flatMap((one) => one.lines.map((line) => line.stream)))]
-      .filter((name) => has(name) && this.data.get(this.key(name, other))?.stamp !== this.stamp(other));
-    for (let from = 0; from < wanted.length; from += AT_ONCE) {
-      const part = wanted.slice(from, from + AT_ONCE), kept = this.stamp(other);
-      const [begin, end] = this.window(other).map((t) => Math.max(0, t) / 1e9);
-      const query = new URLSearchParams([...part.map((name) => ["stream", name]), ["start_s", begin], ["end_s", Math.max(end, begin + 1e-6)], ["points", this.points]]);
-      let found;
-      try { found = await ask(`${other ? this.other.url : this.url}?${query}`); } catch (error) { this.hooks.fail(error); return; }
+    const kept = this.stamp(other), has = (name) => !other || this.other.streams.has(name);
+    const names = [...new Set(plots.flatMap((one) => one.lines.map((line) => line.stream)))].filter(has)
+      .filter((name) => this.data.get(this.key(name, other))?.stamp !== kept);
+    const fresh = names.filter((name) => !this.coming.has(`${this.key(name, other)} ${kept}`));
+    for (let from = 0; from < fresh.length; from += AT_ONCE) this.ask(fresh.slice(from, from + AT_ONCE), other, kept, stamp);
+    await Promise.all(names.map((name) => this.coming.get(`${this.key(name, other)} ${kept}`)));
+  }
+
+  ask(part, other, kept, stamp) {
+    const [begin, end] = this.window(other).map((t) => Math.max(0, t) / 1e9);
+    const query = new URLSearchParams([...part.map((name) => ["stream", name]), ["start_s", begin], ["end_s", Math.max(end, begin + 1e-6)], ["points", this.points]]);
+    const names = part.map((name) => `${this.key(name, other)} ${kept}`);
+    const answer = ask(`${other ? this.other.url : this.url}?${query}`).then((found) => {
       if (stamp !== this.stamp(false)) return;
       for (const one of found) this.data.set(this.key(one.stream, other), { ...one, stamp: kept });
-      for (const plot of plots) if (plot.lines.some((line) => part.includes(line.stream))) plot.fill();
-    }
+      for (const plot of this.plots) if (plot.lines.some((line) => part.includes(line.stream))) plot.fill();
+    }).catch((error) => this.hooks.fail(error)).finally(() => { for (const name of names) this.coming.delete(name); });
+    for (const name of names) this.coming.set(name, answer);
   }
 }
 
