@@ -10,36 +10,20 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from saqiya.domain.nouns import DatasetVersion, Policy
+from saqiya.loop.branches import branches_of
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.mix.difference import Difference, Total
 from saqiya.server.gatekeeper import Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
-from saqiya.stores.lineage import Kin
 
-__all__ = ["Branch", "branch_of", "router"]
+__all__ = ["Version", "router"]
 
 router = APIRouter(include_in_schema=False)
 MOST_VERSIONS = 200
-MOST_ALIKE = 3
-"""Kin of one kind and field that are shown one by one; of more, these and their number."""
 DEPTH = 2
-BYTES = {"object", "recording"}
-"""Kin that are files: the tree is of decisions."""
 Ref = Annotated[str, Query(max_length=200)]
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A noun in a lineage tree as the page shows it; `more` says what was left out below it, in words."""
-
-    id: str
-    kind: str
-    name: str
-    field: str
-    branches: tuple[Branch, ...]
-    more: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,24 +38,6 @@ class Version:
     seconds: float
     parent: str
     policies: tuple[str, ...]
-
-
-def branch_of(wheel: Flywheel, kin: Kin) -> Branch:
-    """Return a lineage tree with names, and with many kin of one kind told by their number."""
-    alike: dict[tuple[str, str], list[Kin]] = defaultdict(list)
-    for one in (one for one in kin.children if one.kind not in BYTES):
-        alike[one.field, one.kind].append(one)
-    more = [f"{len(ones) - MOST_ALIKE} more, {kind.replace('_', ' ')}" for (_, kind), ones in alike.items()
-            if len(ones) > MOST_ALIKE]  # fmt: skip
-    bare = kin.kind in {"object", "missing"}
-    return Branch(
-        id=kin.id,
-        kind=kin.kind,
-        name=kin.id[:12] if bare else wheel.key_of(kin.id),
-        field=kin.field,
-        branches=tuple(branch_of(wheel, one) for ones in alike.values() for one in ones[:MOST_ALIKE]),
-        more=tuple(more),
-    )
 
 
 @router.get("/datasets")
@@ -93,8 +59,8 @@ def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", again
         mixture=_mixture(wheel.data.diff(chosen.id, chosen.id)),
         before=wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
         change=wheel.data.diff(before, chosen.id) if before else None,
-        tree=branch_of(wheel, wheel.lineage(chosen.id, up=True, depth=DEPTH)),
-        down=branch_of(wheel, wheel.lineage(chosen.id, up=False, depth=2)),
+        tree=branches_of(wheel, chosen.id, up=True, depth=DEPTH),
+        down=branches_of(wheel, chosen.id, up=False, depth=DEPTH),
     )
 
 
