@@ -69,6 +69,19 @@ def turned_once(in_memory, new_wheel):
         yield wheel
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of these tests' own: `new()` is the URL of an empty database."""
+    from benchmarks._postgres import binaries, postgres
+
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'saqiya[postgres]'")
+    found = binaries()
+    if found is None:
+        pytest.skip("there is no PostgreSQL server on this machine: apt-get install postgresql")
+    with postgres(found, durable=False) as server:
+        yield server
+
+
 @pytest.fixture
 def fresh(in_memory):
     """A folder of this test's own, in memory."""

@@ -50,8 +50,8 @@ def now():
     return SimpleNamespace(ns=1_700_000_000_000_000_000)
 
 
-@pytest.fixture
-def crowd(fresh, now):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def crowd(fresh, now, request):
     """A workspace for data alone with three operators and two reviewers, whose clock moves by a microsecond a look."""
     from tests.loop.crowd import Crowd
 
@@ -63,7 +63,8 @@ def crowd(fresh, now):
         return now.ns
 
     Flywheel.init(fresh / "lab").close()
-    (fresh / "lab" / "saqiya.toml").write_text("[desk]\nsecond_share = 0.0\n")
+    url = request.getfixturevalue("postgres").new() if request.param == "postgresql" else ""
+    (fresh / "lab" / "saqiya.toml").write_text(f'[desk]\nsecond_share = 0.0\n[store]\ncatalog = "{url}"\n')
     with Flywheel(fresh / "lab", clock=clock) as wheel:
         made = Crowd(wheel)
         made.people("ann", "bob", "cid")

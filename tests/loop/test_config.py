@@ -113,3 +113,27 @@ def test_where_the_bytes_live_is_read_alone_and_secrets_come_from_the_environmen
 )
 def test_the_phase_follows_the_lower_bound(low, phase):
     assert PhasesConfig().current(low) == phase
+
+
+@pytest.mark.parametrize(
+    ("catalog", "what"),
+    [
+        ("postgresql+psycopg://ann:hunter2@db/saqiya", "SAQIYA_CATALOG_PASSWORD"),
+        ("mysql://ann@db/saqiya", "mysql is not known"),
+        ("postgresql+psycopg://ann@db", "not known"),
+        ("nonsense", "is no URL"),
+    ],
+)
+def test_a_catalog_is_a_url_without_its_password(tmp_path, catalog, what):
+    (tmp_path / "saqiya.toml").write_text(f'[store]\ncatalog = "{catalog}"\n')
+    with pytest.raises(ConfigError, match=what) as caught:
+        read_store(tmp_path / "saqiya.toml").database()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_catalogs_password_comes_from_the_environment(tmp_path, monkeypatch):
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed")
+    (tmp_path / "saqiya.toml").write_text('[store]\ncatalog = "postgresql+psycopg://ann@db/saqiya"\n')
+    monkeypatch.setenv("SAQIYA_CATALOG_PASSWORD", "hunter2")
+    found = read_store(tmp_path / "saqiya.toml").database()
+    assert (found.password, "hunter2" in repr(found)) == ("hunter2", False)

@@ -39,12 +39,12 @@ def opened(tmp_path):
     """Open workspaces by folder name; each draws its ids from a seed of its own."""
     seeds, made, clock = itertools.count(), [], itertools.count(1_700_000_000_000_000_000, 1_000_000).__next__
 
-    def open_(name="workspace", *, create=False, home=None):
+    def open_(name="workspace", *, create=False, home=None, database=None):
         entropy = random.Random(next(seeds)).randbytes
         if create:
             made.append(Workspace.create(tmp_path / name, site="lab", clock=clock, entropy=entropy))
-        else:
-            made.append(Workspace.open(tmp_path / name, clock=clock, entropy=entropy, home=home))
+        if not create or database:
+            made.append(Workspace.open(tmp_path / name, clock=clock, entropy=entropy, home=home, database=database))
         return made[-1]
 
     yield open_

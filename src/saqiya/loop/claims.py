@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from saqiya.correct.routing import Worker, blocked
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
 from saqiya.domain.nouns import CorrectionRequest, Episode, Noun, Outcome, Submission
-from saqiya.domain.streams import Start
+from saqiya.domain.streams import JsonValue, Start
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen
 from saqiya.loop.exams import examined
 from saqiya.loop.slots import Asked
@@ -74,8 +75,8 @@ class Lease:
 def queue(desk: Desk, person: str, *, limit: int) -> tuple[Offer, ...]:
     """Return the requests with work left, in the order in which a person would get them; what is blocked comes last."""
     desk.people.known(person)
+    desk.slots.catch_up()
     with desk.database.reading() as connection:
-        desk.slots.refresh(connection)
         mine = leases.held(connection, person, desk.now())
     open_, shut, seen = list[Offer](), list[Offer](), set[str]()
     with desk.slots.lock:
@@ -104,8 +105,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
         UnknownId: there is no such request or person.
     """
     desk.people.known(person)
-    with desk.database.reading() as connection:
-        desk.slots.refresh(connection)  # what is long to read is read before anybody has to wait for it
+    desk.slots.catch_up()  # what is long to read is read before anybody has to wait for it
     if request is not None and request not in desk.slots.asked:
         request = desk.catalog.get(request, CorrectionRequest).id
     now_ns = desk.now()
@@ -119,7 +119,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
         else:
             row = _take(desk, connection, _worker(desk, person, mine), request, slot, now_ns)
             row = replace(row, until_ns=now_ns + desk.lease_ns(for_s))
-            detail = {"request": row.request, "slot": row.slot, "until_ns": row.until_ns}
+            detail: dict[str, JsonValue] = {"request": row.request, "slot": row.slot, "until_ns": row.until_ns}
             row = replace(row, seq=append(connection, person, "claim", row.id, detail, now_ns=now_ns))
             leases.store(connection, row)
     return _lease(desk, row)
@@ -158,8 +158,8 @@ def hand_back(desk: Desk, lease_id: str, person: str, reason: str) -> None:
 
 def held(desk: Desk, person: str) -> tuple[Lease, ...]:
     """Return what a person holds now, the oldest first."""
+    desk.slots.catch_up()
     with desk.database.reading() as connection:
-        desk.slots.refresh(connection)
         rows = leases.held(connection, person, desk.now())
     return tuple(_lease(desk, row) for row in rows)
 
@@ -175,8 +175,8 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
         UnknownId: there is no such episode.
     """
     episode = desk.catalog.get(episode_id, Episode)
+    desk.slots.catch_up()
     with desk.database.reading() as connection:
-        desk.slots.refresh(connection)
         row = _mine(connection, lease_id, person)
     asked = desk.asked(row.request)
     cost = _cost(desk, episode)
@@ -210,7 +210,12 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
             raise LeaseLost("was handed back", subject=lease_id, remedy="Claim again; the episode is stored.")
         if desk.catalog.refers(connection, "episode", episode.id, Submission, besides=made.id):
             raise GuardRefusal("was handed in before", subject=episode.id, remedy="Record another try.")
-        detail = {"lease": lease_id, "request": row.request, "slot": row.slot, "episode": episode.id}
+        detail: dict[str, JsonValue] = {
+            "lease": lease_id,
+            "request": row.request,
+            "slot": row.slot,
+            "episode": episode.id,
+        }
         seq = append(connection, person, "submit", made.id, detail, now_ns=now_ns)
         leases.store(connection, replace(row, state=state, submission=made.id, since_ns=now_ns, seq=seq))
 
@@ -318,9 +323,9 @@ def _cost(desk: Desk, episode: Episode) -> _Cost:
     return _Cost(int(np.sum(acted)), takeovers, late, still)
 
 
-def _still(actions: Vector, mine: Vector) -> float | None:
+def _still(actions: Vector, mine: NDArray[np.bool_]) -> float | None:
     """Return the share of a person's steps, of those that follow another, in which no action moved."""
     span = np.ptp(actions, axis=0)
-    moved = (np.abs(np.diff(actions, axis=0)) > STILL * np.where(span > 0, span, np.inf)).any(axis=1)
+    moved = np.asarray((np.abs(np.diff(actions, axis=0)) > STILL * np.where(span > 0, span, np.inf)).any(axis=1))
     own = mine[1:] & mine[:-1]
     return float(1.0 - moved[own].mean()) if own.any() else None

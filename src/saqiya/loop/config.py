@@ -7,12 +7,14 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
+
+import sqlalchemy as sa
 
 from saqiya.domain.ids import Clock
 from saqiya.errors import ConfigError, UsageError
@@ -20,6 +22,7 @@ from saqiya.evaluate.gate import GateParams
 from saqiya.stores.bucket import Bucket, Credentials
 from saqiya.stores.cache import CACHE_BYTES
 from saqiya.stores.folder import Home
+from saqiya.stores.workspace import Workspace
 
 __all__ = [
     "Config",
@@ -34,6 +37,8 @@ __all__ = [
 ]
 
 FILE_NAME = "saqiya.toml"
+_CATALOG = "postgresql+psycopg://USER@HOST/NAME"
+_PASSWORD = "SAQIYA_CATALOG_PASSWORD"  # noqa: S105 - the name of the variable that holds it
 _SECRETS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
 
@@ -159,15 +164,55 @@ class SiteConfig:
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """Where the bytes live ("": in the workspace; else s3://bucket/prefix), and how many are kept here to be mapped.
+    """Where facts and bytes live: "" for here, else postgresql+psycopg://user@host/name and s3://bucket/prefix.
 
-    Who asks is said by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), never by a file.
+    Who asks is said by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; for the catalog
+    SAQIYA_CATALOG_PASSWORD or whatever libpq reads), never by a file. `cache_bytes` of a bucket are kept here, mapped.
     """
 
+    catalog: str = ""
     objects: str = ""
     endpoint: str = ""
     region: str = ""
     cache_bytes: int = field(default=CACHE_BYTES, metadata={"low": 0})
+
+    def database(self) -> sa.URL | None:
+        """Return the catalog's URL with its password, None where the catalog is the workspace's own file.
+
+        Raises:
+            ConfigError: `catalog` is no such URL, holds a password, or its driver is missing.
+        """
+        if not self.catalog:
+            return None
+        try:
+            url = sa.make_url(self.catalog)
+        except sa.exc.ArgumentError as error:
+            raise ConfigError("is no URL", subject="store.catalog", remedy=f"Use {_CATALOG}.") from error
+        if url.password is not None:
+            what = "a password in a file is read by whoever reads the file"
+            raise ConfigError(what, subject="store.catalog", remedy=f"Take it out and set {_PASSWORD}.")
+        if url.drivername != "postgresql+psycopg" or not url.database:
+            raise ConfigError(f"{url.drivername} is not known", subject="store.catalog", remedy=f"Use {_CATALOG}.")
+        if find_spec("psycopg") is None:
+            raise ConfigError("needs a library", subject="store.catalog", remedy="pip install 'saqiya[postgres]'")
+        secret = os.environ.get(_PASSWORD, "")  # noqa: TID251 - read once, here
+        return url.set(password=secret) if secret else url
+
+    def opened(self, root: Path, *, clock: Clock, entropy: Callable[[int], bytes]) -> Workspace:
+        """Open the workspace whose store this is.
+
+        Raises:
+            ConfigError: as `database` and `home`.
+            NoWorkspace, UsageError, WorkspaceTooNew, Corrupt: as `Workspace.open`.
+        """
+        return Workspace.open(
+            root,
+            clock=clock,
+            entropy=entropy,
+            home=self.home(clock),
+            cache_bytes=self.cache_bytes,
+            database=self.database(),
+        )
 
     def home(self, clock: Clock) -> Home | None:
         """Return the bucket, None where the bytes live in the workspace.

@@ -289,8 +289,7 @@ class Desk:
         """
         found = self.slots.asked.get(request)
         if found is None:
-            with self.database.reading() as connection:
-                self.slots.refresh(connection)
+            self.slots.catch_up()
             found = self.slots.asked[self.catalog.get(request, CorrectionRequest).id]
         return found
 

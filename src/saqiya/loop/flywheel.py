@@ -92,10 +92,7 @@ class Flywheel:
         Raises:
             NoWorkspace, WorkspaceTooNew, ConfigError: it is missing, from a newer Saqiya, or its saqiya.toml is wrong.
         """
-        kept = read_store(Path(path) / FILE_NAME)
-        self.store = Workspace.open(
-            Path(path), clock=clock, entropy=secrets.token_bytes, home=kept.home(clock), cache_bytes=kept.cache_bytes
-        )
+        self.store = read_store(Path(path) / FILE_NAME).opened(Path(path), clock=clock, entropy=secrets.token_bytes)
         self.progress, self.clock = progress, clock
         self.account = Account()
         self._opened_ns = clock()

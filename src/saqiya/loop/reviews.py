@@ -61,8 +61,8 @@ def drawn_twice(submission_id: str, share: float) -> bool:
 def reviews(desk: Desk, reviewer: str, *, limit: int) -> tuple[Waiting, ...]:
     """Return what waits for a reviewer, the longest first, then second looks: nobody's own, nor what others look at."""
     now_ns = desk.now()
+    desk.slots.catch_up()
     with desk.database.reading() as connection:
-        desk.slots.refresh(connection)
         rows = leases.waiting(connection, limit, reviewer=reviewer, now_ns=now_ns)
     return (*(_waiting(desk, row, now_ns) for row in rows), *_seconds(desk, reviewer))[:limit]
 
@@ -76,8 +76,8 @@ def take(desk: Desk, reviewer: str, *, for_s: float | None) -> Waiting:
     """
     desk.people.known(reviewer)
     now_ns = desk.now()
+    desk.slots.catch_up()
     with desk.database.writing() as connection:
-        desk.slots.refresh(connection)
         for found in leases.waiting(connection, 1, reviewer=reviewer, now_ns=now_ns):
             row = replace(found, reviewer=reviewer, reviewing_until_ns=now_ns + desk.lease_ns(for_s))
             if found.reviewer != reviewer:
@@ -95,8 +95,8 @@ def review(desk: Desk, submission_id: str, reviewer: str, said: Review) -> Revie
     submission = desk.catalog.get(submission_id, Submission)
     episode = desk.catalog.get(submission.episode, Episode)
     _check(submission, episode, reviewer, said)
+    desk.slots.catch_up()
     with desk.database.reading() as connection:
-        desk.slots.refresh(connection)
         row = leases.at(connection, submission.request, submission.slot)
     key = desk.catalog.key_of(submission.id)
     before = desk.catalog.by_key(Review, f"{key}/review")

@@ -129,8 +129,13 @@ class Slots:
         self._undone: set[str] = set()
         self._passed: dict[tuple[str, str], bool] = {}
 
+    def catch_up(self) -> None:
+        """Take in what was stored since the last time. Whoever waits for another thread here holds no connection."""
+        with self.lock, self.catalog.database.reading() as connection:
+            self.refresh(connection)
+
     def refresh(self, connection: sa.Connection) -> None:
-        """Take in what was stored since the last time."""
+        """Take in what a transaction sees that was stored since the last time."""
         with self.lock:
             news = self.catalog.news(_KINDS, self._nouns_ns, within=connection)
             self._add([(at, key, one) for at, key, one in news if isinstance(one, CorrectionRequest)])

@@ -40,7 +40,7 @@ class Catalog:
     """
 
     def __init__(
-        self, where: Path | str, *, objects: Objects, mint: Mint, clock: Clock, busy_s: float = BUSY_S
+        self, where: Path | str | sa.URL, *, objects: Objects, mint: Mint, clock: Clock, busy_s: float = BUSY_S
     ) -> None:
         """Open or make the catalog at a path or SQLAlchemy URL; `objects` is where digests must be found.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -33,14 +33,15 @@ _NO_ROOM: Final = {
 _WRITER: Final = 0x5A9174A  # the advisory lock that every writer of a catalog takes on PostgreSQL
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_DISK_FULL, _LOCK_TIMEOUT = "53100", "55P03"  # PostgreSQL's words
 _databases: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
 
 
 class Database:
     """A catalog database at the newest revision; opening it migrates it."""
 
-    def __init__(self, where: Path | str, *, busy_s: float = BUSY_S) -> None:
-        """Open or make the database at a path or SQLAlchemy URL.
+    def __init__(self, where: Path | str | sa.URL, *, busy_s: float = BUSY_S) -> None:
+        """Open or make the database at a path or SQLAlchemy URL; a password in a URL is never shown again.
 
         Raises:
             WorkspaceTooNew: a newer Saqiya migrated it.
@@ -48,19 +49,20 @@ class Database:
             WorkspaceBusy: another process writes for longer than `busy_s`.
             StorageFull: no room.
         """
-        url = sa.make_url(where) if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
-        self.subject = where.name if isinstance(where, Path) else sa.make_url(url).render_as_string()
+        named = isinstance(where, sa.URL) or (isinstance(where, str) and "://" in where)
+        url = sa.make_url(where if named else f"sqlite:///{where}")  # type: ignore[arg-type]
+        self.subject = where.name if isinstance(where, Path) else url.render_as_string(hide_password=True)
         self._busy_s = busy_s
-        self.engine = sa.create_engine(url)
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        # A pooled connection may have died with its server; SQLite has none.
+        self.engine = sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=not self.is_sqlite)
         # PostgreSQL shows every statement another state unless asked not to. A writer must not ask: its one state would
         # be that of before it waited for the lock.
         self._reader = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
         self._turn = Lock()
-        if self.is_sqlite:
-            sa.event.listen(self.engine, "connect", self._tune)
+        sa.event.listen(self.engine, "connect", self._tune if self.is_sqlite else self._wait_no_longer)
         sa.event.listen(self.engine, "begin", self._begin)
         _databases.add(self)
         self._migrate()
@@ -109,6 +111,11 @@ class Database:
             "trusted_schema=OFF",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+
+    def _wait_no_longer(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - whichever driver it is
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {int(self._busy_s * 1000)}")
+        connection.commit()
 
     def _begin(self, connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("saqiya_writes", False)
@@ -165,14 +172,14 @@ class Database:
     def _translated(self, error: Exception) -> SaqiyaError:
         cause = getattr(error, "orig", None) or error
         code = getattr(cause, "sqlite_errorcode", None) or 0
-        base, text = code & 0xFF, str(cause)
-        if code in _NO_ROOM or base == sqlite3.SQLITE_FULL:
+        base, text, state = code & 0xFF, str(cause), getattr(cause, "sqlstate", None)
+        if code in _NO_ROOM or base == sqlite3.SQLITE_FULL or state == _DISK_FULL:
             return StorageFull(
                 f"no room to write ({text})",
                 subject=self.subject,
                 remedy="Free some space and repeat the command; what was committed before is safe",
             )
-        if base in _BUSY:
+        if base in _BUSY or state == _LOCK_TIMEOUT:
             return self._busy()
         if base in _DAMAGED:
             return Corrupt(
@@ -180,6 +187,8 @@ class Database:
                 subject=self.subject,
                 remedy="Bring it back from a backup; objects/ is not touched",
             )
+        if isinstance(error, exc.DataError):
+            return UsageError("the database takes no such text", remedy="Give an id, a key or a digest")
         return WorkspaceError(
             f"the database refused ({text})",
             subject=self.subject,

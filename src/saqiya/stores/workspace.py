@@ -1,7 +1,7 @@
 """A workspace: one folder with the catalog, the objects, the spool of recordings and all that can be rebuilt.
 
 workspace.json   format and site, written last: a folder without it is not a workspace
-catalog.sqlite   the nouns            objects/   the bytes
+catalog.sqlite   the nouns            objects/   the bytes       (either may live elsewhere, see saqiya.toml)
 spool/           recordings that wait to be ingested
 derived/         indexes and caches; deleting it loses nothing
 locks/           one file a scope, held while a turn runs
@@ -14,12 +14,14 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import sqlalchemy as sa
 
 from saqiya.domain.ids import Clock, Mint
 from saqiya.domain.media import PACKED, Video
@@ -36,6 +38,7 @@ from saqiya.stores.streams import Cropped, Streams
 
 __all__ = ["Workspace"]
 
+CATALOG: Final = "catalog.sqlite"
 _FORMAT: Final = 1
 _SITE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 _held: Final[set[int]] = set()
@@ -44,6 +47,7 @@ _held: Final[set[int]] = set()
 class _Facts(msgspec.Struct):
     format: int
     site: str = ""
+    catalog: str = ""  # the database's URL without its password, "" for catalog.sqlite
 
 
 class _Holder(msgspec.Struct):
@@ -70,6 +74,7 @@ class Workspace:
         entropy: Callable[[int], bytes],
         home: Home | None = None,
         cache_bytes: int = CACHE_BYTES,
+        database: sa.URL | None = None,
     ) -> None:
         """Open the parts under `root`; use `create` or `open`."""
         self.root = root
@@ -81,7 +86,7 @@ class Workspace:
         cache = Cache(self.derived / "objects", most_bytes=cache_bytes)
         self.objects = Objects(root / "objects", home=home, cache=cache)
         self.catalog = Catalog(
-            root / "catalog.sqlite", objects=self.objects, mint=Mint(site, clock, entropy), clock=clock
+            database or root / CATALOG, objects=self.objects, mint=Mint(site, clock, entropy), clock=clock
         )
         self._clock = clock
 
@@ -115,6 +120,7 @@ class Workspace:
         entropy: Callable[[int], bytes],
         home: Home | None = None,
         cache_bytes: int = CACHE_BYTES,
+        database: sa.URL | None = None,
     ) -> Workspace:
         """Open the workspace in `root`.
 
@@ -124,9 +130,11 @@ class Workspace:
             entropy: gives so many random bytes.
             home: where its objects live when that is not its own folder.
             cache_bytes: about how much of what lives elsewhere is kept here to be mapped.
+            database: where its catalog lives when that is not its own file. The first time it is named, it is for good.
 
         Raises:
             NoWorkspace: there is none.
+            UsageError: its catalog is another one than `database`.
             WorkspaceTooNew: a newer Saqiya made it.
             Corrupt: its facts or its catalog cannot be read.
         """
@@ -154,7 +162,10 @@ class Workspace:
             raise Corrupt(
                 f"{facts.site[:40]!r} cannot name a site", subject=str(path), remedy="Put the site's name back"
             )
-        return cls(root, site=facts.site, clock=clock, entropy=entropy, home=home, cache_bytes=cache_bytes)
+        _hold_to(root, facts, database)
+        return cls(
+            root, site=facts.site, clock=clock, entropy=entropy, home=home, cache_bytes=cache_bytes, database=database
+        )
 
     def streams(self, episode: Episode) -> Mapping[str, Stream]:
         """Open an episode's streams; each is read when it is asked for, and holds the episode's range alone.
@@ -293,6 +304,31 @@ class Workspace:
     def close(self) -> None:
         """Close the catalog's connections."""
         self.catalog.close()
+
+
+def _hold_to(root: Path, facts: _Facts, database: sa.URL | None) -> None:
+    """Refuse another catalog than that of last time: facts would seem lost, and new ones would go astray."""
+    wanted = database.set(password=None).render_as_string() if database is not None else ""
+    if facts.catalog == wanted:
+        return
+    own = root / CATALOG
+    if not facts.catalog and not (own.exists() and _holds_nouns(own)):
+        said = {"format": facts.format, "site": facts.site, "catalog": wanted}
+        replace_file(root / "workspace.json", json.dumps(said).encode())
+        for file in root.glob(f"{CATALOG}*"):  # it is empty, and would only mislead
+            file.unlink()
+        return
+    raise UsageError(
+        f"its catalog is {facts.catalog or CATALOG}, and saqiya.toml names {wanted or 'none, so its own file'}",
+        subject=str(root),
+        remedy="Put [store] catalog back; or move the rows, and then the name in workspace.json",
+    )
+
+
+def _holds_nouns(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as file:
+        there = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'nouns'").fetchone()
+        return there is not None and file.execute("SELECT 1 FROM nouns LIMIT 1").fetchone() is not None
 
 
 def _busy(facts: bytes, scope: str) -> WorkspaceBusy:

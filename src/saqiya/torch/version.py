@@ -129,13 +129,13 @@ class _Version:
 
             if self._store is not None:  # the parent's: closing it here would end transactions that are not ours
                 self._parents.append(self._store)
-            root, more = Path(self.root), dict[str, Any]()
+            root = Path(self.root)
             if (root / _SETTINGS).exists():  # else there is nothing to read, and reading takes a heavy import
                 from saqiya.loop.config import read_store
 
-                kept = read_store(root / _SETTINGS)
-                more = {"home": kept.home(self.now), "cache_bytes": kept.cache_bytes}
-            self._store = Workspace.open(root, clock=self.now, entropy=secrets.token_bytes, **more)
+                self._store = read_store(root / _SETTINGS).opened(root, clock=self.now, entropy=secrets.token_bytes)
+            else:
+                self._store = Workspace.open(root, clock=self.now, entropy=secrets.token_bytes)
             self._process = os.getpid()
         return self._store
 
