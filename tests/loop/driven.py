@@ -5,7 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from saqiya.domain.contracts import Action, Roll, Takeover
-from saqiya.domain.nouns import PolicySpec, Source
+from saqiya.domain.nouns import (
+    CorrectionKind,
+    CorrectionRequest,
+    Episode,
+    Failure,
+    FailureMode,
+    PolicySpec,
+    Source,
+)
 from saqiya.loop.drive import Drive
 from saqiya.loop.person import Inputs, Person
 from saqiya.loop.rollout import run_try
@@ -67,6 +75,22 @@ def cut_all():
     """Close the journals of all drives of a test."""
     while OPEN:
         OPEN.pop().cut()
+
+
+def asked(wheel, key):
+    """A request for a takeover out of the first failure of a workspace on the tiny site."""
+    catalog = wheel.store.catalog
+    failure = catalog.all(Failure)[0]
+    made = CorrectionRequest(
+        id=catalog.new_id("correction_request"),
+        target=catalog.all(FailureMode)[0].label,
+        mode=None,
+        correction_kind=CorrectionKind.TAKEOVER,
+        count=1,
+        starts=(catalog.get(failure.episode, Episode).start,),
+        failures=(failure.id,),
+    )
+    return catalog.put(made, key=key)
 
 
 def go(drive, steps=10_000, inputs=MOVES):

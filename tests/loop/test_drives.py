@@ -5,16 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.loop import driven
 from tests.loop.driven import MOVES, Skilled, go
 
 from saqiya.domain.nouns import (
     AuthorKind,
     Correction,
-    CorrectionKind,
-    CorrectionRequest,
-    Episode,
     Failure,
-    FailureMode,
     Outcome,
     OutcomeClaim,
     Rank,
@@ -40,20 +37,7 @@ def wheel(turned_once, in_memory):
 
 @pytest.fixture
 def asked(wheel, request):
-    """A request for a takeover out of a failure, and one for the whole task."""
-    catalog = wheel.store.catalog
-    failure = catalog.all(Failure)[0]
-    starts = (catalog.get(failure.episode, Episode).start,)
-    whole = CorrectionRequest(
-        id=catalog.new_id("correction_request"),
-        target=catalog.all(FailureMode)[0].label,
-        mode=None,
-        correction_kind=CorrectionKind.TAKEOVER,
-        count=1,
-        starts=starts,
-        failures=(failure.id,),
-    )
-    return catalog.put(whole, key=f"asked/{request.node.name}")
+    return driven.asked(wheel, f"asked/{request.node.name}")
 
 
 @pytest.fixture
@@ -77,10 +61,10 @@ def test_a_lease_is_driven_handed_in_reviewed_and_is_a_correction_of_its_failure
     drives = Drives(wheel)
     assert drives.ways(lease) == (Begin.FAILURE, Begin.WATCH, Begin.WHOLE)
     order = drives.order(lease)
-    driven = drive(order)
-    driven.signal("correct")
-    go(driven)
-    driven.finish(None)
+    one = drive(order)
+    one.signal("correct")
+    go(one)
+    one.finish(None)
     settled = drives.settle(order.journal)
     assert settled.submission.episode == settled.episode.id
     assert (settled.submission.slot, settled.submission.operator, settled.submission.latency_ms) == (0, "ada", 31.0)
@@ -101,9 +85,9 @@ def test_a_lease_is_driven_handed_in_reviewed_and_is_a_correction_of_its_failure
 def test_the_persons_word_stands_beside_the_simulators(wheel, lease):
     drives = Drives(wheel)
     order = drives.order(lease)
-    driven = drive(order, skilled=False)
-    go(driven, 5, MOVES)
-    driven.finish(Outcome.SUCCESS)
+    one = drive(order, skilled=False)
+    go(one, 5, MOVES)
+    one.finish(Outcome.SUCCESS)
     episode = drives.settle(order.journal).episode
     claims = {
         one.author_kind: (one.value.value, one.author)
@@ -124,10 +108,10 @@ def test_watching_the_champion_and_showing_the_whole_task_are_other_ways_to_begi
 def test_what_a_dead_server_left_is_taken_in_as_an_aborted_try(wheel, lease):
     drives = Drives(wheel)
     order = drives.order(lease)
-    driven = drive(order, skilled=False)
-    go(driven, 6, MOVES)
+    one = drive(order, skilled=False)
+    go(one, 6, MOVES)
     assert drives.recover() == ()  # somebody is at it
-    driven.cut()
+    one.cut()
     (settled,) = drives.recover()
     assert settled.submission is None
     claims = wheel.store.catalog.referring(settled.episode.id, OutcomeClaim)
@@ -139,9 +123,9 @@ def test_what_a_dead_server_left_is_taken_in_as_an_aborted_try(wheel, lease):
 def test_what_was_saved_and_not_taken_in_is_handed_in_by_the_next_server(wheel, lease):
     drives = Drives(wheel)
     order = drives.order(lease)
-    driven = drive(order)
-    go(driven)
-    driven.finish(None)
+    one = drive(order)
+    go(one)
+    one.finish(None)
     (settled,) = drives.recover()
     assert settled.submission.operator == "ada"
 
@@ -149,9 +133,9 @@ def test_what_was_saved_and_not_taken_in_is_handed_in_by_the_next_server(wheel, 
 def test_a_try_whose_lease_was_lost_is_stored_and_the_reason_is_told(wheel, lease):
     drives = Drives(wheel)
     order = drives.order(lease)
-    driven = drive(order)
-    go(driven)
-    driven.finish(None)
+    one = drive(order)
+    go(one)
+    one.finish(None)
     wheel.desk.hand_back(lease.id, "ada")
     settled = drives.settle(order.journal)
     assert settled.episode is not None

@@ -47,7 +47,7 @@ class Tab:
 @pytest.fixture
 def lease(house, request):
     wheel = house.wheel
-    name = house.person(f"driver-{request.node.name}")
+    name = house.person(f"driver-{len(wheel.staff.people.all())}")
     return wheel.desk.claim(name, asked(wheel, f"asked/{request.node.name}").id)
 
 
@@ -60,7 +60,8 @@ def client(house, lease):
 def tab(client, lease, begin=""):
     address = client.app.state.settings.address
     query = f"?begin={begin}" if begin else ""
-    return client.websocket_connect(f"/drive/{lease.id}/socket{query}", headers={"origin": address})
+    url = f"{address.replace('http', 'ws', 1)}/drive/{lease.id}/socket{query}"
+    return client.websocket_connect(url, headers={"origin": address})
 
 
 def state_of(house, lease):
@@ -106,10 +107,9 @@ def test_a_second_window_takes_the_drive_and_the_first_is_told(client, lease):
 
 
 def test_a_browser_that_dies_loses_no_step_and_its_lease_goes_back(house, client, lease, monkeypatch):
-    monkeypatch.setattr(driving, "LOST_S", 0.6)
-    monkeypatch.setattr(driving, "BEAT_S", 0.1)
     with tab(client, lease) as session:
         steps = Tab(session).until(lambda told: told["human_steps"] >= 5, axes=RIGHT)["human_steps"]
+        monkeypatch.setattr(driving, "LOST_S", 0.6)
     hangar = client.app.state.hangar
     while hangar._flights:
         time.sleep(0.05)

@@ -34,7 +34,7 @@ __all__ = ["PACE_HZ", "Order", "Told", "controls_of", "pace_of", "parts", "start
 
 PACE_HZ: Final = 30.0
 """Control steps in a second of the person's time; a site of a lower rate goes at its own."""
-HEIGHT: Final = 384
+HEIGHT: Final = 480
 QUALITY: Final = 80
 SILENT_S: Final = 1.0
 """After so long without a word from the browser nothing moves."""

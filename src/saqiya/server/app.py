@@ -17,11 +17,16 @@ from saqiya.loop.news import News
 from saqiya.server import faults, live
 from saqiya.server.api import episodes, failures, nouns, people, queue, session, uploads
 from saqiya.server.api import wheel as wheel_api
+from saqiya.server.driving import Hangar
 from saqiya.server.frontier import Frontier
 from saqiya.server.gatekeeper import Gate, unranked
 from saqiya.server.kept import Kept
 from saqiya.server.live import Live
+from saqiya.server.pages import corrections, datasets, drive, plan, policies, review
 from saqiya.server.pages import episodes as episode_page
+from saqiya.server.pages import failures as failures_page
+from saqiya.server.pages import people as people_page
+from saqiya.server.pages import wheel as wheel_page
 from saqiya.server.settings import ServerSettings
 
 __all__ = ["INTERFACE", "PAGES", "ROUTERS", "create_app", "described", "description"]
@@ -38,7 +43,18 @@ INTERFACE: Final[tuple[APIRouter, ...]] = (
     people.router,
 )
 """What programs ask, and docs/openapi.json describes."""
-PAGES: Final[tuple[APIRouter, ...]] = (episode_page.router,)
+PAGES: Final[tuple[APIRouter, ...]] = (
+    wheel_page.router,
+    failures_page.router,
+    episode_page.router,
+    corrections.router,
+    drive.router,
+    review.router,
+    datasets.router,
+    policies.router,
+    plan.router,
+    people_page.router,
+)
 """What people look at. A new page is one import and one name here."""
 ROUTERS: Final = (*INTERFACE, *PAGES)
 
@@ -63,7 +79,7 @@ def create_app(wheel: Flywheel, settings: ServerSettings) -> FastAPI:
     """
     app = described()
     app.state.wheel, app.state.settings, app.state.gate = wheel, settings, Gate(wheel, settings)
-    app.state.kept, app.state.live = Kept(wheel), Live(News(wheel))
+    app.state.kept, app.state.live, app.state.hangar = Kept(wheel), Live(News(wheel)), Hangar(wheel)
     app.add_middleware(Frontier, settings=settings)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
@@ -104,6 +120,9 @@ def description(app: FastAPI) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    hangar: Hangar = app.state.hangar
+    await anyio.to_thread.run_sync(hangar.open)
     yield
+    await hangar.close()
