@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.server import attacks_door, attacks_inside  # noqa: F401 - importing them fills the table
 from tests.server.attacks import ATTACKS, table
 
 ROOT = Path(__file__).parents[2]

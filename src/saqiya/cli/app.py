@@ -79,6 +79,7 @@ def main() -> None:
         novelty,
         plan,
         saturation,
+        serve,
         verbs,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -70,6 +71,7 @@ def serve_on(app: FastAPI, settings: ServerSettings, place: socket.socket) -> No
         forwarded_allow_ips="127.0.0.1",
         timeout_graceful_shutdown=GRACE_S,
         ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # what comes is a JPEG: to pack it again costs time and saves nothing
     )
     _Server(config, app.state.live).run(sockets=[place])
 
@@ -80,6 +82,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, live: Live) -> None:
         super().__init__(config)
         self._live = live
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; what stopped in good order is not raised again as an interruption afterwards."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, end the streams, wait for the rest."""

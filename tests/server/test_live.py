@@ -1,0 +1,86 @@
+"""What is stored is told as it happens, once, to whoever listens; who comes back hears what was missed."""
+
+import asyncio
+import json
+from contextlib import aclosing
+
+import pytest
+
+from saqiya.domain.nouns import Subset
+from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.news import News
+from saqiya.server import live
+from saqiya.server.live import Live
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    with Flywheel.init(tmp_path / "w") as made:
+        yield made
+
+
+def store(wheel, name: str) -> str:
+    made = Subset(id=wheel.store.catalog.new_id("subset"), name=name, sql="SELECT id FROM episodes")
+    return wheel.store.catalog.put(made, key=name).id
+
+
+def told(event: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in event.strip().splitlines())
+
+
+def test_what_is_stored_is_told_by_kind_and_id(wheel):
+    async def hear() -> list[dict[str, str]]:
+        async with aclosing(Live(News(wheel)).listen(None)) as stream:
+            heard = [told(await anext(stream))]
+            made = store(wheel, "later")
+            heard.append(told(await anext(stream)))
+            assert json.loads(heard[1]["data"]) == {"kinds": {"subset": 1}, "ids": [made]}
+        return heard
+
+    hello, stored = asyncio.run(hear())
+    assert (hello["event"], stored["event"]) == ("hello", "stored")
+    assert int(stored["id"]) > int(hello["id"])
+
+
+def test_who_comes_back_hears_what_was_missed(wheel):
+    seen_ns = News(wheel).now_ns()
+    made = [store(wheel, name) for name in ("one", "two")]
+
+    async def hear() -> dict[str, str]:
+        async with aclosing(Live(News(wheel)).listen(seen_ns)) as stream:
+            await anext(stream)
+            return told(await anext(stream))
+
+    assert json.loads(asyncio.run(hear())["data"])["ids"] == made
+
+
+def test_a_stop_ends_every_stream(wheel):
+    async def hear() -> list[int]:
+        source = Live(News(wheel))
+
+        async def all_of_it() -> int:
+            return sum([1 async for _ in source.listen(None)])
+
+        listeners = [asyncio.create_task(all_of_it()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        source.stop()
+        return await asyncio.gather(*listeners)
+
+    assert asyncio.run(hear()) == [1, 1, 1]
+
+
+def test_nobody_asks_the_catalog_while_nobody_listens(wheel):
+    async def hear() -> bool:
+        source = Live(News(wheel))
+        async with aclosing(source.listen(None)) as stream:
+            await anext(stream)
+            watching = source._task
+        await asyncio.wait_for(watching, 30)
+        return watching.done()
+
+    assert asyncio.run(hear())
+
+
+def test_who_may_see_nothing_hears_nothing(house):
+    assert house.visitor().get("/live").status_code == 401
