@@ -153,7 +153,7 @@ class Cockpit:
         now_s, told = self._clock(), self._told
         awake = not self.ended and now_s - self._heard_s < SILENT_S
         age_ms = 1e3 * (now_s - self._heard_s)
-        moved = awake and self.drive.step(Inputs(told.axes, self._point, age_ms, told.latency))
+        moved = awake and self.drive.step(Inputs(told.axes, self._point, age_ms, told.latency, 1e3 * late_s))
         if moved:
             self._point, self._late_s = None, late_s
             self._steps += 1

@@ -145,6 +145,7 @@ class Drive:
         acted["drive/control"].append((before, code))
         acted["drive/input_ms"].append((before, inputs.age_ms))
         acted["drive/latency_ms"].append((before, inputs.latency_ms))
+        acted["drive/late_ms"].append((before, inputs.late_ms))
         self._note()
         return True
 

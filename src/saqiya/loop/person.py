@@ -25,12 +25,14 @@ class Inputs:
         point: where the pointer was moved to on the picture, each 0..1 from its upper left corner; None: it was not.
         age_ms: how long ago it reached whoever steps the site.
         latency_ms: what the person's own screen measured last from an input to the picture that shows it.
+        late_ms: how much later than its pace says the step began.
     """
 
     axes: tuple[float, ...] = ()
     point: tuple[float, float] | None = None
     age_ms: float = 0.0
     latency_ms: float = 0.0
+    late_ms: float = 0.0
 
     @property
     def moves(self) -> bool:
