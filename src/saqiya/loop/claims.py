@@ -22,6 +22,7 @@ from saqiya.loop.exams import examined
 from saqiya.loop.slots import Asked
 from saqiya.stores import leases
 from saqiya.stores.leases import LeaseRow, LeaseState
+from saqiya.stores.people import Person
 from saqiya.stores.trail import append
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class Lease:
 
 def queue(desk: Desk, person: str, *, limit: int) -> tuple[Offer, ...]:
     """Return the requests with work left, in the order in which a person would get them; what is blocked comes last."""
-    desk.people.known(person)
+    who = desk.people.known(person)
     desk.slots.catch_up()
     with desk.database.reading() as connection:
         mine = leases.held(connection, person, desk.now())
     open_, shut, seen = list[Offer](), list[Offer](), set[str]()
     with desk.slots.lock:
-        worker = _worker(desk, person, mine)
+        worker = _worker(desk, who, mine)
         for asked, slot in desk.slots.ordered(person):
             if asked.request.id in seen:
                 continue
@@ -104,8 +105,8 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
         NothingOpen: there is none, and why.
         UnknownId: there is no such request or person.
     """
-    desk.people.known(person)
-    desk.slots.catch_up()  # what is long to read is read before anybody has to wait for it
+    who = desk.people.known(person)
+    desk.slots.warm()  # what is long to read is read before anybody has to wait for it
     if request is not None and request not in desk.slots.asked:
         request = desk.catalog.get(request, CorrectionRequest).id
     now_ns = desk.now()
@@ -117,7 +118,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
             row = replace(again[0], until_ns=now_ns + desk.lease_ns(for_s))
             leases.store(connection, row)
         else:
-            row = _take(desk, connection, _worker(desk, person, mine), request, slot, now_ns)
+            row = _take(desk, connection, _worker(desk, who, mine), request, slot, now_ns)
             row = replace(row, until_ns=now_ns + desk.lease_ns(for_s))
             detail: dict[str, JsonValue] = {"request": row.request, "slot": row.slot, "until_ns": row.until_ns}
             row = replace(row, seq=append(connection, person, "claim", row.id, detail, now_ns=now_ns))
@@ -175,7 +176,6 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
         UnknownId: there is no such episode.
     """
     episode = desk.catalog.get(episode_id, Episode)
-    desk.slots.catch_up()
     with desk.database.reading() as connection:
         row = _mine(connection, lease_id, person)
     asked = desk.asked(row.request)
@@ -275,11 +275,11 @@ def _offer(desk: Desk, asked: Asked, slot: int, worker: Worker, *, first: bool) 
     )
 
 
-def _worker(desk: Desk, person: str, mine: list[LeaseRow]) -> Worker:
-    profile = desk.people.known(person).profile
+def _worker(desk: Desk, who: Person, mine: list[LeaseRow]) -> Worker:
+    profile = who.profile
     rigs = Counter(asked.work.embodiment for row in mine if (asked := desk.slots.asked.get(row.request)))
-    qualified = desk.slots.qualified(person)
-    return Worker(person, profile.skills, profile.sites, profile.rigs, qualified, rigs)
+    qualified = desk.slots.qualified(who.name)
+    return Worker(who.name, profile.skills, profile.sites, profile.rigs, qualified, rigs)
 
 
 def _mine(connection: sa.Connection, lease_id: str, person: str) -> LeaseRow:

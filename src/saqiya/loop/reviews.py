@@ -76,7 +76,6 @@ def take(desk: Desk, reviewer: str, *, for_s: float | None) -> Waiting:
     """
     desk.people.known(reviewer)
     now_ns = desk.now()
-    desk.slots.catch_up()
     with desk.database.writing() as connection:
         for found in leases.waiting(connection, 1, reviewer=reviewer, now_ns=now_ns):
             row = replace(found, reviewer=reviewer, reviewing_until_ns=now_ns + desk.lease_ns(for_s))
@@ -95,7 +94,6 @@ def review(desk: Desk, submission_id: str, reviewer: str, said: Review) -> Revie
     submission = desk.catalog.get(submission_id, Submission)
     episode = desk.catalog.get(submission.episode, Episode)
     _check(submission, episode, reviewer, said)
-    desk.slots.catch_up()
     with desk.database.reading() as connection:
         row = leases.at(connection, submission.request, submission.slot)
     key = desk.catalog.key_of(submission.id)
@@ -211,6 +209,7 @@ def _waiting(desk: Desk, row: LeaseRow, now_ns: int) -> Waiting:
 
 def _seconds(desk: Desk, reviewer: str) -> tuple[Waiting, ...]:
     """Return the decided submissions that were drawn for a second look and had none yet, the oldest first."""
+    desk.slots.catch_up()
     with desk.slots.lock:
         wanted = [(sub, first) for sub, first in desk.slots.once.items() if first != reviewer]
     found = []

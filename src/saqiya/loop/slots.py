@@ -134,6 +134,11 @@ class Slots:
         with self.lock, self.catalog.database.reading() as connection:
             self.refresh(connection)
 
+    def warm(self) -> None:
+        """Read everything, the first time."""
+        if self._nouns_ns < 0:
+            self.catch_up()
+
     def refresh(self, connection: sa.Connection) -> None:
         """Take in what a transaction sees that was stored since the last time."""
         with self.lock:

@@ -235,9 +235,7 @@ class Catalog:
         self, kinds: Sequence[type[Noun]], created_ns: int, *, within: sa.Connection
     ) -> list[tuple[int, str, Noun]]:
         """Return what a transaction sees that was stored of several classes after a moment: its own, key, noun."""
-        names = [kind.kind for kind in kinds]
-        late = sa.select(nouns).where(nouns.c.created_ns > created_ns, nouns.c.kind.in_(names)).order_by(*_ORDER)
-        rows = within.execute(late).all()
+        rows = within.execute(_NEWS, {"after": created_ns, "kinds": [kind.kind for kind in kinds]}).all()
         return [(row.created_ns, row.key, self._read(row)) for row in rows]
 
     def refers(self, connection: sa.Connection, field: str, target: str, kind: type[Noun], *, besides: str) -> bool:
@@ -366,12 +364,12 @@ class Catalog:
         found: dict[tuple[str, str], Noun] = {}
         for kind, names in wanted.items():
             for part in chunks(sorted(names)):
-                query = sa.select(nouns).where(nouns.c.kind == kind, nouns.c.key.in_(part))
-                found.update({(kind, row.key): self._read(row) for row in connection.execute(query)})
+                rows = connection.execute(_BY_KEYS, {"a_kind": kind, "keys": part})
+                found.update({(kind, row.key): self._read(row) for row in rows})
         return found
 
     def _insert(self, connection: sa.Connection, fresh: Mapping[tuple[str, str], Noun]) -> None:
-        newest = connection.execute(sa.select(sa.func.max(nouns.c.created_ns))).scalar() or 0
+        newest = connection.execute(_NEWEST).scalar() or 0
         if not isinstance(newest, int):
             raise Corrupt("a row's birth is not a number", remedy="Run `saqiya verify` and restore the catalog")
         created_ns = max(self._clock(), newest + 1)
@@ -393,7 +391,7 @@ class Catalog:
         for digest in self._objects.missing(sorted(digests)):
             raise UnknownId("no such object is stored", subject=digest, remedy="Put the bytes first, then the noun")
         rows = [row_of(noun, key, created_ns + place) for place, ((_, key), noun) in enumerate(fresh.items())]
-        connection.execute(sa.insert(nouns), rows)
+        connection.execute(_INSERT, rows)
         for table, column, wanted in ((refs, "target", False), (object_refs, "digest", True)):
             found = [
                 {"source": source, "field": link.field, column: link.target}
@@ -426,6 +424,16 @@ _ORDER: Final = (nouns.c.created_ns, nouns.c.id)
 _IS_STONE: Final = nouns.c.kind.in_((Tombstone.kind, Redaction.kind))
 # Asked for every object that is opened: writing the statement anew takes ten times what answering it takes.
 _STONES: Final = sa.select(nouns).where(_IS_STONE, nouns.c.key.in_(sa.bindparam("keys", expanding=True)))
+_NEWS: Final = (
+    sa.select(nouns)
+    .where(nouns.c.created_ns > sa.bindparam("after"), nouns.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .order_by(*_ORDER)
+)
+_BY_KEYS: Final = sa.select(nouns).where(
+    nouns.c.kind == sa.bindparam("a_kind"), nouns.c.key.in_(sa.bindparam("keys", expanding=True))
+)
+_INSERT: Final = sa.insert(nouns)
+_NEWEST: Final = sa.select(sa.func.max(nouns.c.created_ns))
 _unindexed_kind: Final = nouns.c.kind + ""
 """The kind as no index knows it: else SQLite, which keeps no statistics, reads a whole kind to find a few ids in it."""
 

@@ -6,7 +6,6 @@ what came after it. A renewal moves the expiry alone and leaves no entry: a hear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -18,6 +17,30 @@ from saqiya.stores.desk_tables import leases
 __all__ = ["LeaseRow", "LeaseState", "at", "changed", "held", "of", "store", "waiting"]
 
 _NAMES: Final = tuple(leases.c.keys())
+# Written once: to write a statement anew takes longer than to answer it.
+_HERE: Final = sa.and_(leases.c.request == sa.bindparam("a_request"), leases.c.slot == sa.bindparam("a_slot"))
+_AT: Final = sa.select(leases).where(_HERE)
+_OF: Final = sa.select(leases).where(leases.c.id == sa.bindparam("an_id"))
+_CHANGED: Final = sa.select(leases).where(leases.c.seq > sa.bindparam("after")).order_by(leases.c.seq)
+_HELD: Final = (
+    sa.select(leases)
+    .where(leases.c.person == sa.bindparam("a_person"), leases.c.state == "leased")
+    .where(leases.c.until_ns > sa.bindparam("now"))
+    .order_by(leases.c.since_ns)
+)
+_LONGEST: Final = (leases.c.since_ns, leases.c.request, leases.c.slot)
+_SUBMITTED: Final = sa.select(leases).where(leases.c.state == "submitted").limit(sa.bindparam("most"))
+_WAITING: Final = _SUBMITTED.order_by(*_LONGEST)
+_ME: Final = sa.bindparam("a_reviewer", type_=sa.Text)
+_WAITING_FOR: Final = _SUBMITTED.where(
+    leases.c.person != _ME,
+    sa.or_(leases.c.reviewer == "", leases.c.reviewer == _ME, leases.c.reviewing_until_ns <= sa.bindparam("now")),
+).order_by(sa.case((leases.c.reviewer == _ME, 0), else_=1), *_LONGEST)
+_REST: Final = [name for name in _NAMES if name not in {"request", "slot"}]
+_STORE: Final = sa.text(  # both databases say it alike, SQLAlchemy has a construct for each
+    f"INSERT INTO leases ({', '.join(_NAMES)}) VALUES ({', '.join(':' + name for name in _NAMES)}) "  # noqa: S608
+    f"ON CONFLICT (request, slot) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _REST)}"
+)
 
 
 class LeaseState(StrEnum):
@@ -59,26 +82,22 @@ class LeaseRow:
 
 def at(connection: sa.Connection, request: str, slot: int) -> LeaseRow | None:
     """Return the row of a slot, or None."""
-    return _first(connection, leases.c.request == request, leases.c.slot == slot)
+    return _first(connection.execute(_AT, {"a_request": request, "a_slot": slot}))
 
 
 def of(connection: sa.Connection, lease_id: str) -> LeaseRow | None:
     """Return the row of the lease with this id, or None once somebody else took the slot."""
-    return _first(connection, leases.c.id == lease_id)
+    return _first(connection.execute(_OF, {"an_id": lease_id}))
 
 
 def changed(connection: sa.Connection, after_seq: int) -> list[LeaseRow]:
     """Return every row that changed after an entry of the trail, in that order."""
-    query = sa.select(leases).where(leases.c.seq > after_seq).order_by(leases.c.seq)
-    return [_row(row) for row in connection.execute(query)]
+    return [_row(row) for row in connection.execute(_CHANGED, {"after": after_seq})]
 
 
 def held(connection: sa.Connection, person: str, now_ns: int) -> list[LeaseRow]:
     """Return what a person holds now: leased and not expired, the oldest first."""
-    query = sa.select(leases).where(
-        leases.c.person == person, leases.c.state == LeaseState.LEASED.value, leases.c.until_ns > now_ns
-    )
-    return [_row(row) for row in connection.execute(query.order_by(leases.c.since_ns))]
+    return [_row(row) for row in connection.execute(_HELD, {"a_person": person, "now": now_ns})]
 
 
 def waiting(connection: sa.Connection, limit: int, *, reviewer: str = "", now_ns: int = 0) -> list[LeaseRow]:
@@ -90,26 +109,19 @@ def waiting(connection: sa.Connection, limit: int, *, reviewer: str = "", now_ns
         reviewer: without their own and what others look at, and what they look at themselves first; "" for all.
         now_ns: when others' looks are over.
     """
-    query = sa.select(leases).where(leases.c.state == LeaseState.SUBMITTED.value)
-    if reviewer:
-        nobody = sa.or_(leases.c.reviewer.in_(("", reviewer)), leases.c.reviewing_until_ns <= now_ns)
-        query = query.where(leases.c.person != reviewer, nobody)
-        query = query.order_by(sa.case((leases.c.reviewer == reviewer, 0), else_=1))
-    query = query.order_by(leases.c.since_ns, leases.c.request, leases.c.slot).limit(limit)
-    return [_row(row) for row in connection.execute(query)]
+    said = {"a_reviewer": reviewer, "now": now_ns, "most": limit}
+    return [_row(row) for row in connection.execute(_WAITING_FOR if reviewer else _WAITING, said)]
 
 
 def store(connection: sa.Connection, row: LeaseRow) -> None:
     """Write a slot's row, new or in place of its old one, inside a writing transaction."""
     values = asdict(row) | {"state": row.state.value}
-    here = sa.and_(leases.c.request == row.request, leases.c.slot == row.slot)
-    if not connection.execute(sa.update(leases).where(here).values(values)).rowcount:
-        connection.execute(sa.insert(leases), values)
+    connection.execute(_STORE, values)
 
 
-def _first(connection: sa.Connection, *tests: sa.ColumnElement[bool]) -> LeaseRow | None:
-    rows: Sequence[sa.Row[Any]] = connection.execute(sa.select(leases).where(*tests)).all()
-    return _row(rows[0]) if rows else None
+def _first(found: sa.CursorResult[Any]) -> LeaseRow | None:
+    row = found.first()
+    return None if row is None else _row(row)
 
 
 def _row(row: sa.Row[Any]) -> LeaseRow:

@@ -20,6 +20,7 @@ from saqiya.stores.trail import append
 
 __all__ = ["People", "Person", "Profile", "Token"]
 
+_NAMED: Final = sa.select(people).where(people.c.name == sa.bindparam("a_name"))
 _NAME: Final = re.compile(r"[\w][\w.@+-]{0,63}")
 
 
@@ -216,7 +217,7 @@ class People:
         return True
 
     def _row(self, connection: sa.Connection, name: str) -> sa.Row[Any] | None:
-        return connection.execute(sa.select(people).where(people.c.name == name)).first()
+        return connection.execute(_NAMED, {"a_name": name}).first()
 
 
 def _text(profile: Profile) -> str:

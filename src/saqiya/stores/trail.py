@@ -26,6 +26,7 @@ __all__ = ["Entry", "Trail", "append", "lies"]
 _NAMES: Final = tuple(trail.c.keys())
 _FIRST: Final = ""
 _LAST: Final = sa.select(trail.c.seq, trail.c.hash).order_by(trail.c.seq.desc()).limit(1)
+_INSERT: Final = sa.insert(trail)
 _CHUNK: Final = 500
 _ACTS: Final = ("submission", "review")
 
@@ -57,7 +58,7 @@ def append(
     seq, previous = (last.seq + 1, last.hash) if last else (1, _FIRST)
     row = {"seq": seq, "t_ns": now_ns, "who": who, "what": what, "subject": subject}
     row |= {"detail": json.dumps(dict(detail or {}), sort_keys=True, separators=(",", ":")), "previous": previous}
-    connection.execute(sa.insert(trail), row | {"hash": _hash(row)})
+    connection.execute(_INSERT, row | {"hash": _hash(row)})
     return int(seq)
 
 
