@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
-from saqiya.domain.contracts import DatasetWriter, Progress, Shipped
+from saqiya.domain.contracts import DatasetWriter, Format, Progress, Shipped
 from saqiya.domain.ids import Clock
 from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy, Retention, Subset
 from saqiya.domain.streams import EpisodeLog, JsonValue
@@ -56,6 +56,7 @@ class Data:
         facts: Mapping[str, Any] | None = None,
         keep: str = "copy",
         rules: Mapping[str, Any] | None = None,
+        formats: Sequence[Format] = (),
     ) -> ingest.Admitted:
         """Take in log files or folders of any known format; the same try in two formats becomes one episode.
 
@@ -64,6 +65,7 @@ class Data:
             facts: said of all of them (task, policy ...); what a log says itself wins.
             keep: what happens to the originals: "copy", "cameras" (only what holds pictures is copied) or "link".
             rules: "topics" and "units" (names that streams get), and "audit" (what a finding does).
+            formats: which may read them; () for all that are registered.
 
         Raises:
             InvalidMapping, UsageError: a rule is wrong; nothing was taken in.
@@ -71,12 +73,16 @@ class Data:
         said = dict(rules or {})
         checks = rules_of(said.pop("audit", {}))
         manner = ingest.Manner(ingest.Keep(keep), facts or {}, renaming_from(said), checks)
-        formats = [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
+        formats = formats or self.formats()
         files = [Path(one) for one in paths]
         with ingesting(self.store, self.clock) as note:
             admitted = ingest.run(self.store, files, formats, manner, clock=self.clock, progress=self.progress)
             note(admitted, files)
         return admitted
+
+    def formats(self) -> list[Format]:
+        """Return a reader of each format that is registered."""
+        return [plugins.load("saqiya.formats", name)() for name in plugins.names("saqiya.formats")]
 
     def cut(self, episode: str, rules: CutRules) -> tuple[Episode, EpisodeLog, Cutting]:
         """Try cutting rules on a log that came in as one episode; nothing is stored.

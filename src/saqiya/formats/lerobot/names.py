@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-__all__ = ["INTERVENTIONS", "ROWS", "fields_of", "ours", "theirs"]
+__all__ = ["ROWS", "fields_of", "ours", "tells_author", "theirs"]
 
 ROWS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 """Columns that place a row; they are no signals."""
-INTERVENTIONS = ("intervention", "is_intervention", "complementary_info.is_intervention")
-"""Columns that say that a person acted."""
+_INTERVENTIONS = ("intervention", "is_intervention")
 
 _IMAGES = "observation.images."
 _SINGLE = "observation.image"  # what data sets with one camera call it
 _NUMBERS = {"action": "action/executed", "next.reward": "reward"}
+
+
+def tells_author(feature: str) -> bool:
+    """Say whether a column says, row by row, that a person acted.
+
+    The rollout's DAgger strategy writes "intervention"; what goes through LeRobot's replay buffer is called
+    "complementary_info.is_intervention", and other recorders put other words before the dot.
+    """
+    return feature.rpartition(".")[2] in _INTERVENTIONS
 
 
 def ours(feature: str, *, picture: bool, depth: bool = False) -> str:

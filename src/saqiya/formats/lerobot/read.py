@@ -19,7 +19,7 @@ from saqiya.domain.media import Video
 from saqiya.domain.streams import EpisodeLog, Event, JsonValue, Stamp, Stream
 from saqiya.errors import InvalidEpisode, UnreadableLog
 from saqiya.formats.lerobot.meta import INFO, Dataset, Entry, Feature, open_dataset
-from saqiya.formats.lerobot.names import INTERVENTIONS, ROWS, ours
+from saqiya.formats.lerobot.names import ROWS, ours, tells_author
 from saqiya.formats.lerobot.native import Sidecar
 from saqiya.formats.lerobot.rows import array_of, episodes_of, texts_of
 from saqiya.formats.lerobot.video import CLOCK, Movies, column_video, grid_ns
@@ -252,7 +252,7 @@ class _Reading:
                 self.fault("column", own, f"{name}: {error}")
             return
         self.columns[name] = values
-        if name in INTERVENTIONS:
+        if tells_author(name):
             return
         width = feature.fields if values.ndim == 2 and values.shape[1] == len(feature.fields) else ()
         self.streams[own] = Stream(self.t_ns, values, CLOCK, self.stamp, fields=width)
@@ -287,11 +287,18 @@ class _Reading:
             self.events += [Event(int(self.t_ns[at]), "task", word or "") for at, word in pairs]
 
     def _authors(self) -> None:
-        """Tell who acted, and the hand-overs, where a column says that a person intervened."""
-        name = next((one for one in INTERVENTIONS if one in self.columns), None)
-        if name is None or "author" in self.streams:
+        """Tell who acted, and the hand-overs, where columns say that a person intervened; one that does is enough."""
+        told = {name: flags for name in self.columns if tells_author(name) and (flags := self._flags(name)) is not None}
+        if not told or "author" in self.streams:
             return
-        author = (self.columns[name].reshape(len(self.t_ns), -1) != 0).any(axis=1).astype(np.uint8).reshape(-1, 1)
+        acted = np.any(list(told.values()), axis=0)
+        for name, flags in told.items():
+            if not np.array_equal(flags, acted):
+                n = int((acted & ~flags).sum())
+                self.problems.append(
+                    f"{name} says nothing of {n} rows in which another column says that a person acted"
+                )
+        author = acted.astype(np.uint8).reshape(-1, 1)
         self.streams["author"] = Stream(self.t_ns, author, CLOCK, self.stamp)
         turns = np.flatnonzero(np.diff(author[:, 0].astype(np.int8))) + 1
         self.events += [Event(int(self.t_ns[at]), "takeover" if author[at] else "handback") for at in turns.tolist()]
