@@ -77,6 +77,7 @@ def main() -> None:
         failures,
         look,
         novelty,
+        people,
         plan,
         saturation,
         serve,
