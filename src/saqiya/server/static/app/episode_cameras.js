@@ -4,7 +4,7 @@
 
 import { ask, clock, latest } from "./episode_time.js";
 
-const KEPT = 40, AHEAD = 2, TOO_FAR = 2;
+const KEPT = 40, AHEAD = 2, AHEAD_MS = 250, TOO_FAR = 2;
 
 export class Camera {
   constructor(episode, info, figure) {
@@ -91,7 +91,9 @@ export class Camera {
     this.figure.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
   }
 
+  /** Get the neighbours of a picture at which somebody stays: the next step is then at once there. */
   async readAhead(index) {
+    await new Promise((done) => { setTimeout(done, AHEAD_MS); });
     for (let step = 1; step <= AHEAD; step += 1) {
       for (const near of [index + step, index - step]) {
         if (this.drawn !== index || this.wanted !== index) return;

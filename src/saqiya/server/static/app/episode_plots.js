@@ -51,10 +51,13 @@ export class Plots {
     this.data = new Map();
     this.coming = new Map();
     this.shown = new Set();
+    this.seen = false;
     this.plots = plan(tracks).map((one) => new Plot(this, one));
     root.replaceChildren(...this.plots.map((one) => one.box));
     this.eye = new IntersectionObserver((seen) => {
       for (const one of seen) this.shown[one.isIntersecting ? "add" : "delete"](one.target);
+      this.seen = true;
+      for (const plot of this.plots) if (plot.stale && this.shown.has(plot.box)) plot.fill();
       this.load();
     }, { rootMargin: "250px" });
     for (const plot of this.plots) this.eye.observe(plot.box);
@@ -90,7 +93,7 @@ export class Plots {
   }
 
   async fetch() {
-    if (this.view === null) return;
+    if (this.view === null || !this.seen) return; // before it is known what is on the screen
     const near = this.plots.filter((one) => this.shown.has(one.box)), rest = this.plots.filter((one) => !this.shown.has(one.box));
     const stamp = this.stamp(false);
     for (const other of this.other ? [false, true] : [false]) {
@@ -99,7 +102,12 @@ export class Plots {
     }
     this.hooks.ready();
     for (const other of this.other ? [false, true] : [false]) await this.bring(rest, other, stamp);
-    if (stamp === this.stamp(false)) this.hooks.whole();
+    for (const plot of rest) {
+      await quiet();
+      if (stamp !== this.stamp(false)) return;
+      if (plot.stale) plot.fill();
+    }
+    this.hooks.whole();
   }
 
   /** Get what these plots lack for the present view; what is on its way already is waited for, not asked again. */
@@ -119,7 +127,7 @@ export class Plots {
     const answer = ask(`${other ? this.other.url : this.url}?${query}`).then((found) => {
       if (stamp !== this.stamp(false)) return;
       for (const one of found) this.data.set(this.key(one.stream, other), { ...one, stamp: kept });
-      for (const plot of this.plots) if (plot.lines.some((line) => part.includes(line.stream))) plot.fill();
+      for (const plot of this.plots) if (plot.lines.some((line) => part.includes(line.stream))) plot.renew();
     }).catch((error) => this.hooks.fail(error)).finally(() => { for (const name of names) this.coming.delete(name); });
     for (const name of names) this.coming.set(name, answer);
   }
@@ -127,7 +135,7 @@ export class Plots {
 
 class Plot {
   constructor(plots, { title, unit, note, lines }) {
-    Object.assign(this, { plots, lines, chart: null });
+    Object.assign(this, { plots, lines, chart: null, stale: false });
     this.box = document.getElementById("plot").content.firstElementChild.cloneNode(true);
     this.box.dataset.state = "waiting";
     this.box.dataset.name = title;
@@ -155,7 +163,14 @@ class Plot {
     if (this.box.dataset.state === "drawn") this.fill();
   }
 
+  /** Draw what came, at once where it is on the screen, else when there is time or it comes there. */
+  renew() {
+    this.stale = true;
+    if (this.plots.shown.has(this.box)) this.fill();
+  }
+
   fill() {
+    this.stale = false;
     const own = [...this.sources()];
     if (!own.some(([, data]) => data)) return;
     const tables = own.map(([line, data, other]) => {
@@ -251,6 +266,8 @@ class Plot {
 
   resize() { this.chart?.setSize({ width: this.width, height: HEIGHT }); this.move(); }
 }
+
+const quiet = () => new Promise((done) => { (window.requestIdleCallback ?? ((act) => setTimeout(act, 20)))(done, { timeout: 500 }); });
 
 const short = (value) => Number(value.toPrecision(4)).toString();
 
