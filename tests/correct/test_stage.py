@@ -26,7 +26,7 @@ def bootstrap(wheel, count=3):
 
 def test_a_request_is_served_in_part_and_then_whole_without_doing_anything_twice(wheel):
     request = bootstrap(wheel)
-    first = serve(wheel, request, first=1)
+    first = serve(wheel, request, slots=[0])
     whole = serve(wheel, request)
     assert len(first) == 1
     assert whole[:1] == first

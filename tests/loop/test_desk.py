@@ -2,9 +2,11 @@
 
 import pytest
 
-from saqiya.domain.nouns import Correction, FactorClaim, Verdict
+from saqiya.domain.nouns import Correction, FactorClaim, Rank, Verdict
 from saqiya.domain.streams import Span
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UnknownId, UsageError
+from saqiya.loop.flywheel import Flywheel
+from saqiya.stores.people import Profile
 
 HOUR = 3600 * 1_000_000_000
 
@@ -170,3 +172,20 @@ def test_a_stranger_gets_no_work(crowd):
     crowd.desk.people.change("bob", by="sue", now_ns=1, disabled=True)
     with pytest.raises(UnknownId, match="disabled"):
         crowd.desk.claim("bob")
+
+
+def test_the_scripted_expert_leaves_to_people_what_they_gave_or_work_on(fresh, new_wheel):
+    path = new_wheel(fresh / "wheel")
+    with Flywheel(path) as wheel:
+        request = wheel.record()
+        wheel.desk.people.add("ann", Rank.OPERATOR, "", Profile(), by="test", now_ns=1)
+        lease = wheel.desk.claim("ann", request.id, slot=1)
+        assert lease.start == request.starts[1]
+        wheel.correct(request, first=3)
+        made = [wheel.key_of(one.id) for one in wheel.store.catalog.all(Correction)]
+        assert made == [f"turn-0/request/bootstrap/{slot:04d}/correction" for slot in (0, 2)]
+        assert {one.slot for one in wheel.desk.queue("ann")} == {3}
+        assert wheel.desk.queue("ann")[0].left == request.count - 2
+        wheel.desk.hand_back(lease.id, "ann")
+        wheel.correct(request, first=3)
+        assert len(wheel.store.catalog.all(Correction)) == 3

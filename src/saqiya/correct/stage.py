@@ -155,7 +155,7 @@ def run(
     operator: str,
     lead_s: float,
     rate_hz: float,
-    first: int | None = None,
+    slots: Sequence[int] | None = None,
 ) -> tuple[Correction, ...]:
     """Collect what `request` asks for; each try becomes one `Correction`, accepted when the operator succeeded.
 
@@ -166,7 +166,7 @@ def run(
         operator: who corrects, as it will be written into every episode.
         lead_s: how long before the failure's moment a takeover begins.
         rate_hz: control rate of the site.
-        first: collect only so many of them now; the rest can follow later.
+        slots: collect only these of them now; None for all.
 
     Raises:
         GuardRefusal: the request names no target, or asks for a way of doing it that this operator does not know.
@@ -182,12 +182,13 @@ def run(
             "the request names no target", subject=request.id, remedy="Say which failure mode it is for, or bootstrap."
         )
     prefix = store.catalog.key_of(request.id)
+    wanted = range(len(request.starts)) if slots is None else slots
     rolls = [
         roll_of(store, request, index, f"{prefix}/{index:04d}", operator=operator, lead_s=lead_s, rate_hz=rate_hz)
-        for index in range(len(request.starts[:first]))
+        for index in wanted
     ]
     made = []
-    for index, rolled in enumerate(roller(rolls)):
+    for index, rolled in zip(wanted, roller(rolls), strict=True):
         if rolled.episode is None:
             continue
         correction = _judge(store, request, index, rolled, rolled.episode, operator=operator)

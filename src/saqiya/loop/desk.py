@@ -37,6 +37,7 @@ from saqiya.loop.config import FILE_NAME, DeskConfig, read_desk
 from saqiya.loop.exams import refer
 from saqiya.loop.reviews import Waiting
 from saqiya.loop.slots import Asked, Slots
+from saqiya.stores.leases import LeaseState
 from saqiya.stores.people import People
 from saqiya.stores.rows import kinds_of
 from saqiya.stores.trail import Trail, append
@@ -280,6 +281,12 @@ class Desk:
     def lease_ns(self, for_s: float | None) -> int:
         """How long a lease holds without a sign of life, ns."""
         return int((self.settings.lease_s if for_s is None else for_s) * 1e9)
+
+    def taken(self, request: CorrectionRequest) -> frozenset[int]:
+        """Return the slots of a request that people gave, handed in or work on now: nobody else need give them."""
+        self.slots.catch_up()
+        now_ns, rows = self.now(), self.asked(request.id).rows.values()
+        return frozenset(row.slot for row in rows if row.state is not LeaseState.OPEN and not row.lapsed(now_ns))
 
     def asked(self, request: str) -> Asked:
         """Return what is known of a request, by id or key.

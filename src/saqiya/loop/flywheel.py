@@ -325,10 +325,13 @@ class Flywheel:
         return self.failures.triage(self._deployed()[1])
 
     def correct(self, request: CorrectionRequest, *, first: int | None = None) -> tuple[Correction, ...]:
-        """Collect what a request asks for, with the site's own expert as operator, and measure what it teaches."""
+        """Collect what people do not give, with the site's own expert as operator, and measure what it teaches."""
+        theirs = self.desk.taken(request)
+        if theirs.issuperset(range(request.count)):
+            return ()
         if not isinstance(self.site, Demonstrable):
             raise GuardRefusal(
-                "has no scripted expert", subject=self.site.spec.name, remedy="Record corrections and ingest them."
+                "has no scripted expert", subject=self.site.spec.name, remedy="Let people give them: saqiya serve."
             )
         operator = self.site.expert(self.config.run.seed).name
         made = correct.run(
@@ -338,7 +341,7 @@ class Flywheel:
             operator=operator,
             lead_s=self.config.correct.lead_s,
             rate_hz=self.site.spec.rate_hz,
-            first=first,
+            slots=[slot for slot in range(len(request.starts[:first])) if slot not in theirs],
         )
         if request.target != correct.BOOTSTRAP:
             self.measure([self.store.catalog.get(one.episode, Episode) for one in made])

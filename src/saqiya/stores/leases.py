@@ -73,11 +73,14 @@ class LeaseRow:
     reviewing_until_ns: int = 0
     seq: int = 0
 
+    def lapsed(self, now_ns: int) -> bool:
+        """Say whether somebody had the slot and its time is over."""
+        return self.state in {LeaseState.LEASED, LeaseState.RETURNED} and self.until_ns <= now_ns
+
     def free(self, person: str, now_ns: int) -> bool:
         """Say whether a person could take the slot now."""
-        if self.state in {LeaseState.LEASED, LeaseState.RETURNED} and self.until_ns > now_ns:
-            return self.state is LeaseState.RETURNED and self.person == person
-        return self.state in {LeaseState.OPEN, LeaseState.LEASED, LeaseState.RETURNED}
+        theirs = self.state is LeaseState.RETURNED and self.person == person
+        return self.state is LeaseState.OPEN or theirs or self.lapsed(now_ns)
 
 
 def at(connection: sa.Connection, request: str, slot: int) -> LeaseRow | None:
