@@ -95,7 +95,7 @@ def served(wheel: Flywheel) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as place:
         settings = ServerSettings(secret=b"s" * 32, port=place.getsockname()[1])
         app = create_app(wheel, settings)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="websockets-sansio"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()
         while not server.started:

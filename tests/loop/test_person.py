@@ -22,7 +22,7 @@ def acts(who, steps, **inputs):
 
 def test_keys_move_their_dimension_and_let_go_it_rests():
     who = person()
-    assert acts(who, 3, axes=(1.0, 0.0, 0.0))[-1] == [1.0, 0.0, -1.0]
+    assert acts(who, 3, axes=(1.0, 0.0, 0.0))[-1] == [-1.0, 0.0, -1.0]
     assert acts(who, 1)[-1] == [0.0, 0.0, -1.0]
 
 
@@ -39,7 +39,7 @@ def test_a_switch_stands_as_whoever_acted_before_left_it():
 
 
 def test_the_first_action_is_a_third_of_the_way_from_what_was_held():
-    third = [row[0] for row in acts(person(held=(0.9, 0.0, -1.0)), 4, axes=(-1.0,))]
+    third = [row[0] for row in acts(person(held=(0.9, 0.0, -1.0)), 4, axes=(1.0,))]
     assert third == pytest.approx([0.9 - 1.9 / 3, 0.9 - 2 * 1.9 / 3, -1.0, -1.0])
 
 
@@ -58,7 +58,7 @@ def test_a_pointer_sets_a_place_within_the_bounds():
 
 
 def test_too_few_and_too_many_and_too_large_deflections_do_no_harm():
-    assert acts(person(), 3, axes=(9.0,))[-1] == [1.0, 0.0, -1.0]
+    assert acts(person(), 3, axes=(9.0,))[-1] == [-1.0, 0.0, -1.0]
     assert acts(person(), 3, axes=(0.0,) * 9)[-1] == [0.0, 0.0, -1.0]
     assert not Inputs(axes=(0.0, 0.0)).moves
     assert Inputs(point=(0.0, 0.0)).moves

@@ -97,6 +97,18 @@ def test_a_page_that_is_loaded_again_goes_on_where_it_was(client, lease):
         assert one.end()["ended"] == "discarded"
 
 
+def test_whoever_begins_elsewhere_leaves_what_they_did_as_an_aborted_try(house, client, lease):
+    with tab(client, lease, "failure") as session:
+        Tab(session).until(lambda told: told["human_steps"] >= 2, axes=RIGHT)
+    with tab(client, lease, "whole") as session:
+        one = Tab(session)
+        assert (one.look()["human_steps"], one.told["t_ns"]) == (0, 0)
+        one.say(signal="discard")
+        one.end()
+    kept = [one for one in house.wheel.store.catalog.all(Episode) if one.extra.get("lease") == lease.id]
+    assert [one.extra["begin"] for one in kept] == ["failure"]
+
+
 def test_a_second_window_takes_the_drive_and_the_first_is_told(client, lease):
     with tab(client, lease) as first, tab(client, lease) as second:
         assert Tab(first).end() == {"moved": True}

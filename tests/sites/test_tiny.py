@@ -152,12 +152,12 @@ def test_the_table_is_drawn_with_arm_puck_and_goal_where_they_are() -> None:
     site = Tiny()
     start = site.sample_start(3)
     site.reset(start)
-    picture = site.render(height=320, width=520)  # 1.04 m x 0.64 m: 2 mm a pixel
+    picture = site.render(height=460, width=620)  # 1.24 m x 0.92 m: 2 mm a pixel
     goal, puck = (
-        (round(160 - (start.factors[f"{name}_y"] - 0.2) * 500), round(260 + start.factors[f"{name}_x"] * 500))
+        (round(230 - (start.factors[f"{name}_y"] - 0.16) * 500), round(310 + start.factors[f"{name}_x"] * 500))
         for name in ("goal", "object")
     )
     assert tuple(picture[puck]) == (214, 107, 44)
     assert tuple(picture[goal]) == tuple(picture[0, 0]) == (250, 250, 248)
     assert tuple(picture[goal[0], goal[1] + 20]) == (116, 178, 112)
-    assert tuple(picture[260, 260]) == (84, 110, 150)  # the shoulder
+    assert tuple(picture[310, 310]) == (84, 110, 150)  # the shoulder

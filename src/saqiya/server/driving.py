@@ -50,6 +50,7 @@ class Flight:
     process: SpawnProcess
     pipe: Connection
     heard_s: float
+    begin: Begin | None = None
     frame: bytes = b""
     frames: int = 0
     ended: str = ""
@@ -74,6 +75,8 @@ class Flight:
         if header["ended"]:
             self.ended, self.fault = header["ended"], header.get("fault", {})
         if "control" in header:
+            if not self.frames:  # nobody can be expected to say anything before there is a picture
+                self.heard_s = asyncio.get_running_loop().time()
             self.frame, self.frames = frame, self.frames + 1
             self.fresh.set()
 
@@ -128,9 +131,6 @@ class Hangar:
                 flight.viewer = None
             for task in tasks:
                 task.cancel()
-            for wrong in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(wrong, Exception) and not isinstance(wrong, WebSocketDisconnect | RuntimeError):
-                    raise wrong
 
     async def _board(self, lease_id: str, person: str, begin: Begin | None) -> Flight:
         """Return the drive of a lease: the one that runs, or a new one.
@@ -143,9 +143,12 @@ class Hangar:
         async with self._starting:
             lease = await run_in_threadpool(self._desk.renew, lease_id, person, for_s=LOST_S)
             flight = self._flights.get(lease.id)
-            if flight is not None and not flight.over.is_set():
+            if flight is not None and not flight.over.is_set() and begin in {None, flight.begin}:
                 flight.heard_s = loop.time()
                 return flight
+            if flight is not None:  # they begin elsewhere now, or the last drive is just being taken in
+                flight.tell(ABANDON)
+                await flight.landed.wait()
             if len(self._flights) >= self._most:
                 raise Refused(
                     503,
@@ -155,7 +158,7 @@ class Hangar:
                 )
             order = await run_in_threadpool(self.drives.order, lease, begin)
             process, pipe = await run_in_threadpool(start, order)
-            flight = Flight(lease, order.journal, process, pipe, loop.time())
+            flight = Flight(lease, order.journal, process, pipe, loop.time(), begin)
             self._flights[lease.id] = flight
         Thread(target=flight.follow, args=(loop,), name="drive", daemon=True).start()
         task = asyncio.create_task(self._attend(flight))
@@ -170,7 +173,7 @@ class Hangar:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flight.over.wait(), BEAT_S)
                 break
-            if loop.time() - flight.heard_s > LOST_S:
+            if flight.frames and loop.time() - flight.heard_s > LOST_S:
                 lost = "the browser was not heard any more"
             else:
                 lost = await self._beat(flight)
@@ -214,14 +217,14 @@ class Hangar:
 
 
 async def _hear(socket: WebSocket, flight: Flight) -> None:
+    """Pass on what a page says until it goes."""
     loop = asyncio.get_running_loop()
-    while True:
-        line = await socket.receive_text()
-        if flight.viewer is not socket:
-            return
-        if len(line) <= LINE_BYTES:
-            flight.heard_s = loop.time()
-            flight.tell(line.encode())
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, KeyError):  # gone, or it sent what is no text
+        while flight.viewer is socket:
+            line = await socket.receive_text()
+            if len(line) <= LINE_BYTES:
+                flight.heard_s = loop.time()
+                flight.tell(line.encode())
 
 
 async def _show(socket: WebSocket, flight: Flight) -> None:
@@ -232,7 +235,10 @@ async def _show(socket: WebSocket, flight: Flight) -> None:
         flight.fresh.clear()
         if flight.viewer is socket and flight.frames != shown and flight.frame:
             shown = flight.frames
-            await socket.send_bytes(flight.frame)
+            try:
+                await socket.send_bytes(flight.frame)
+            except (WebSocketDisconnect, RuntimeError):  # gone
+                return
     if flight.viewer is socket:
         await flight.landed.wait()  # whoever attends the flight says what became of it
 

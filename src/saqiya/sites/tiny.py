@@ -127,12 +127,12 @@ class Tiny:
     spec = _SPEC
     controls = Controls(
         axes=(
-            Axis("swing right, left", ("ArrowRight", "ArrowLeft"), (1.0, 0.0, 0.0), stick=0, flipped=True),
+            Axis("swing left, right", ("ArrowLeft", "ArrowRight"), (-1.0, 0.0, 0.0), stick=0),
             Axis("fold, stretch", ("ArrowDown", "ArrowUp"), (0.0, -1.0, 0.0), stick=1, flipped=True),
             Axis("open, close", ("KeyZ", "KeyC"), (0.0, 0.0, 1.0), switch=True),
         ),
         rest=(0.0, 0.0, 0.0),
-        aspect=1.625,
+        aspect=1.35,
     )
 
     def __init__(self) -> None:

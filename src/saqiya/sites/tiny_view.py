@@ -13,7 +13,7 @@ __all__ = ["draw"]
 
 Point = tuple[float, float]
 
-SEEN_M = (-0.52, 0.52, -0.12, 0.52)
+SEEN_M = (-0.62, 0.62, -0.30, 0.62)
 """What of the table is in the picture: x from and to, y from and to."""
 TABLE, ARM, PUCK, GOAL, JAW = (250, 250, 248), (84, 110, 150), (214, 107, 44), (116, 178, 112), (40, 55, 80)
 ARM_M, PUCK_M, GOAL_M, RING_M, JAW_M = 0.014, 0.040, 0.044, 0.036, 0.010

@@ -1,4 +1,4 @@
-// Driving: what a person has in hand goes out thirty times a second, pictures come back, and the time between the two is
+// Driving: what a person has in hand goes out sixty times a second, pictures come back, and the time between the two is
 // measured here, from the moment an input was sent to the moment its picture is on the canvas.
 
 import { busy } from "./shell.js";
@@ -10,7 +10,7 @@ const paint = canvas.getContext("2d", { alpha: false });
 const controls = JSON.parse(here.dataset.controls);
 const at = (id) => document.getElementById(id);
 
-const SEND_MS = 1000 / 30;
+const SEND_MS = 1000 / 60; // twice a step: what a step uses is never older than half of one
 const DEAD_ZONE = 0.12;
 const DRAG_PX = 90;
 const WHEEL_MS = 120;
@@ -166,9 +166,8 @@ async function frame(data) {
 function veil() {
   if (state.over) return state.over === "success" ? "Done. Enter saves, r does it again." : "Time is up. r does it again, Enter saves.";
   if (state.control !== "paused") return "";
-  const begin = controls.pointer.length ? "Press on the picture or use the arrow keys to begin" : "Use the arrow keys or drag on the picture to begin";
-  if (state.alone) return `${begin}.`;
-  return `${begin}. Space lets the policy go on.`;
+  const begin = controls.pointer.length ? "Press on the picture, or an arrow key, to begin." : "Press an arrow key, or drag on the picture, to begin.";
+  return state.alone ? begin : `${begin} Space: the policy goes on.`;
 }
 
 function tell() {
