@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import RLock
@@ -194,6 +194,8 @@ class Slots:
     def _add(self, fresh: Sequence[tuple[int, str, CorrectionRequest]]) -> None:
         """Take in new requests; what each is about is read for all of them at once."""
         about = self._about([one for _, _, one in fresh])
+        modes = sorted({one.mode for _, _, one in fresh if one.mode is not None})
+        priorities = {one.id: one.priority for one in self.catalog.each(FailureMode, modes)}
         for at, key, request in fresh:
             if request.id in self.asked:
                 continue
@@ -202,7 +204,7 @@ class Slots:
                 task=episode.task if episode else self._task,
                 site=episode.site if episode else "",
                 embodiment=episode.embodiment if episode else "",
-                worth=self._worth(request),
+                worth=self._worth(request, priorities),
                 due_ns=at + self.target_ns,
             )
             asked = Asked(request, key, at, work, place=(-urgency(work, target_ns=self.target_ns), at, request.id))
@@ -220,7 +222,7 @@ class Slots:
         episodes = {one.id: one for one in self.catalog.each(Episode, sorted(set(where.values())))}
         return {one: episodes[episode] for one, episode in where.items()}
 
-    def _worth(self, request: CorrectionRequest) -> float | None:
+    def _worth(self, request: CorrectionRequest, priorities: Mapping[str, float]) -> float | None:
         plan = self.catalog.get(request.because) if request.because else None
         if isinstance(plan, CollectionPlan):
             for item in plan.items:
@@ -229,9 +231,7 @@ class Slots:
                 )  # fmt: skip
                 if same and item.gain is not None and item.minutes > 0.0:
                     return item.gain.value / item.minutes
-        if request.mode is not None:
-            return worth_of_mode(self.catalog.get(request.mode, FailureMode).priority)
-        return None
+        return worth_of_mode(priorities[request.mode]) if request.mode is not None else None
 
     @cached_property
     def _task(self) -> str:
