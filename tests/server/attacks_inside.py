@@ -100,6 +100,8 @@ def lying_upload(house):
         assert answer.status_code in {200, 415, 422}, answer.text
         assert answer.status_code != 200 or (answer.json()["rejected"] and not answer.json()["episodes"])
     assert client.get("/api/v1/episodes").json() == before
+    trail = house.signed_in("admin").get("/api/v1/trail", params={"who": "operator"}).json()["items"]
+    assert sum(one["what"] == "upload" for one in trail) >= len(lies)
     assert list((house.wheel.store.root / "spool" / "uploads").iterdir()) == []
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from saqiya.domain.nouns import Rank
+from saqiya.domain.streams import JsonValue
 from saqiya.errors import ConfigError, SignInRefused, UsageError
 from saqiya.stores.people import People, Person, Profile, Token
-from saqiya.stores.trail import Trail
+from saqiya.stores.trail import Trail, append
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -142,6 +143,11 @@ class Staff:
     def spend(self, secret: str) -> bool:
         """Let the token of a secret count no more, and say whether it still did: of two who try, one hears yes."""
         return self.people.token_spend(_digest(secret), now_ns=self.wheel.clock())
+
+    def note(self, who: str, what: str, subject: str, detail: Mapping[str, JsonValue] | None = None) -> None:
+        """Leave an entry in the trail for what somebody did outside the desk."""
+        with self.people.database.writing() as connection:
+            append(connection, who, what, subject, detail, now_ns=self.wheel.clock())
 
     @cached_property
     def _hasher(self) -> PasswordHasher:

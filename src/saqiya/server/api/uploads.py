@@ -72,6 +72,8 @@ async def _stream(request: Request, path: Path) -> None:
 def _take_in(wheel: Flywheel, path: Path, who: str, task: str) -> Admitted:
     with _turn:
         found = wheel.data.ingest([path], facts={"operator": who} | ({"task": task} if task else {}))
+    made = [*found.episodes, *found.rejections]
+    wheel.staff.note(who, "upload", made[0].id if made else path.name, {"nouns": [one.id for one in made]})
     if found.ignored and not found.episodes and not found.rejections:
         raise Refused(415, "NoLog", "this is no log", remedy="Send one file of a format that docs/data.md names.")
     return Admitted(
