@@ -31,7 +31,7 @@ PASSWORD = "a few unrelated words"
 SETTLED = ".episode[data-ready=yes][data-settled=true]"
 EVIL = '<img src=x onerror="document.body.dataset.owned=1">'
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium here")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium here")]
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,12 @@ def moment(page: Page) -> int:
 
 def numbers(page: Page) -> dict[str, int]:
     """Read the number off each camera as it stands on the screen."""
+    photo = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
     found = {}
     for eye in EYES:
-        photo = page.locator(f'.cam[data-camera="{eye.name}"]:not(.other) canvas').screenshot()
-        found[eye.name] = read(np.asarray(Image.open(io.BytesIO(photo)).convert("RGB")))
+        box = page.locator(f'.cam[data-camera="{eye.name}"]:not(.other) canvas').bounding_box()
+        left, top = round(box["x"]), round(box["y"])
+        found[eye.name] = read(photo[top : top + round(box["height"]), left : left + round(box["width"])])
     return found
 
 

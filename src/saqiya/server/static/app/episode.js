@@ -30,6 +30,7 @@ const plots = new Plots($("plots"), known.id, known.tracks, {
 function figureOf(info, stage, other = false) {
   const figure = $("camera").content.firstElementChild.cloneNode(true);
   figure.dataset.camera = info.name;
+  figure.style.setProperty("--aspect", info.width / info.height);
   figure.classList.toggle("other", other);
   const name = figure.querySelector("span");
   name.textContent = info.name.replace(/^camera\//, "") + (info.kind.startsWith("depth") ? ` (${info.kind}, each picture stretched)` : "");

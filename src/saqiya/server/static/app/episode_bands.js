@@ -32,7 +32,7 @@ export class Bands {
     root.addEventListener("pointerleave", () => { this.tip.hidden = true; });
   }
 
-  get height() { return TOP + (this.rows.length + this.more.length) * (LANE + GAP) + 6; }
+  get height() { return TOP + Math.max(1, this.rows.length + this.more.length) * (LANE + GAP) + 6; }
   get width() { return this.root.clientWidth - LEFT - RIGHT; }
   x(t) { return LEFT + (t / this.end) * this.width; }
   at(event) {

@@ -28,7 +28,7 @@ export function plan(tracks) {
     const width = Math.min(track.width, 16);
     plots.push({
       title: track.name, unit: track.unit,
-      note: [track.rate_hz ? `${Number(track.rate_hz.toPrecision(4))} Hz` : `${track.rows} rows`,
+      note: [track.rate_hz ? `${Number(track.rate_hz.toPrecision(4))} Hz` : track.rows === 1 ? "1 row" : `${track.rows} rows`,
         track.width > width ? `${width} of ${track.width} columns` : "", track.note].filter(Boolean).join(" · "),
       lines: Array.from({ length: width }, (_, column) => ({
         label: columnOf(track, column), stream: track.name, column, colour: column % 8, dash: [],
@@ -51,7 +51,7 @@ export class Plots {
     this.data = new Map();
     this.coming = new Map();
     this.shown = new Set();
-    this.seen = false;
+    this.seen = tracks.length === 0;
     this.plots = plan(tracks).map((one) => new Plot(this, one));
     root.replaceChildren(...this.plots.map((one) => one.box));
     this.eye = new IntersectionObserver((seen) => {
@@ -196,7 +196,7 @@ class Plot {
     for (const [line, , other] of own) {
       const stroke = ink[`--line-${line.colour}`], dash = other ? [2, 3] : line.dash;
       bands.push({ series: [series.length + 1, series.length], fill: `${stroke}40` });
-      for (let i = 0; i < 2; i += 1) series.push({ stroke, width: other ? 1 : 1.25, dash, points: { show: false }, spanGaps: false });
+      for (let i = 0; i < 2; i += 1) series.push({ stroke, width: other ? 1 : 1.25, dash, points: i ? { show: false } : { show: few, size: 4 }, spanGaps: false });
     }
     const axis = { stroke: ink["--soft"], grid, ticks: grid, font: "11px system-ui, sans-serif" };
     const chart = new uPlot({
@@ -266,6 +266,9 @@ class Plot {
 
   resize() { this.chart?.setSize({ width: this.width, height: HEIGHT }); this.move(); }
 }
+
+/** Whether so few rows are on the screen that each is worth a dot: a row alone makes no line. */
+const few = (_, __, from, to) => to - from < 60;
 
 const quiet = () => new Promise((done) => { (window.requestIdleCallback ?? ((act) => setTimeout(act, 20)))(done, { timeout: 500 }); });
 
