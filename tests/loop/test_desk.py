@@ -89,6 +89,8 @@ def test_what_is_sent_back_is_its_operators_first_and_then_anybodys(crowd, now):
     assert corrections(crowd) == []
     with pytest.raises(NothingOpen):
         crowd.desk.claim("bob")
+    with pytest.raises(LeaseLost, match="sent back"):
+        crowd.desk.submit(crowd.desk.trail.read(who="ann")[0].detail["lease"], "ann", crowd.episode().id)
     (offer,) = crowd.desk.queue("ann")
     assert offer.first
     again = crowd.handed_in("ann")
@@ -98,6 +100,7 @@ def test_what_is_sent_back_is_its_operators_first_and_then_anybodys(crowd, now):
     now.ns += 25 * HOUR
     crowd.desk.review(crowd.handed_in("bob").id, "rex", Verdict.ACCEPT)
     assert corrections(crowd) == [("bob", True)]
+    assert crowd.wheel.verify().lies == ()
 
 
 def test_a_rejection_is_a_correction_that_teaches_nothing_and_closes_the_slot(crowd):

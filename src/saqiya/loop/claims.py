@@ -202,12 +202,13 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
 
     def along(connection: sa.Connection) -> None:
         row = _mine(connection, lease_id, person)
-        if row.submission and row.state not in {LeaseState.LEASED, LeaseState.RETURNED}:
+        if row.state in {LeaseState.SUBMITTED, LeaseState.DONE}:
             if desk.catalog.get(row.submission, Submission).episode != episode.id:
                 raise LeaseLost("was handed in with another episode", subject=lease_id, remedy="Claim again.")
             return
-        if row.state is LeaseState.OPEN:
-            raise LeaseLost("was handed back", subject=lease_id, remedy="Claim again; the episode is stored.")
+        if row.state is not LeaseState.LEASED:
+            back = "sent back" if row.state is LeaseState.RETURNED else "handed back"
+            raise LeaseLost(f"was {back}", subject=lease_id, remedy="Claim again; the episode is stored.")
         if desk.catalog.refers(connection, "episode", episode.id, Submission, besides=made.id):
             raise GuardRefusal("was handed in before", subject=episode.id, remedy="Record another try.")
         detail: dict[str, JsonValue] = {
