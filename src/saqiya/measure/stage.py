@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from saqiya.domain.contracts import Progress, RunnablePolicy, Vector
-from saqiya.domain.ids import digest_of
 from saqiya.domain.nouns import DatasetVersion, Duplicate, Episode, Noun, Novelty, Outcome, Policy
 from saqiya.domain.streams import Span
 from saqiya.errors import InvalidEpisode
@@ -76,7 +75,7 @@ def run(
 ) -> tuple[Novelty, ...]:
     """Measure episodes and store the numbers, each with what it is relative to; what was stored before stays.
 
-    Measured again, an episode gets new numbers once its outcome, or what the policy met, is another.
+    Measured again, an episode gets new numbers once its outcome is another, or the policy was deployed.
 
     Args:
         store: the workspace.
@@ -102,9 +101,11 @@ def run(
                 worths.append(found.worth(held, outcomes.get(one.id, Outcome.UNKNOWN), span=span))
             except InvalidEpisode as error:
                 raise InvalidEpisode(error.what, subject=store.catalog.key_of(one.id), remedy=error.remedy) from error
+    met = "met" if against.met else "not deployed"
+    judged = [outcomes.get(one.id, Outcome.UNKNOWN).value for one in episodes]
     rows = [
-        (_novelty(store, one, worth, span, against), _key(store, one, span, against, outcomes.get(one.id)))
-        for one, worth, span in zip(episodes, worths, spans, strict=True)
+        (_novelty(store, one, worth, span, against), _key(store, one, span, against, f"{outcome}, {met}"))
+        for one, worth, span, outcome in zip(episodes, worths, spans, judged, strict=True)
     ]
     return tuple(noun for noun in store.catalog.put_all(rows) if isinstance(noun, Novelty))
 
@@ -137,11 +138,11 @@ def _novelty(store: Workspace, episode: Episode, worth: Worth, span: Span | None
     )
 
 
-def _key(store: Workspace, episode: Episode, span: Span | None, against: Against, outcome: Outcome | None) -> str:
+def _key(store: Workspace, episode: Episode, span: Span | None, against: Against, rests_on: str) -> str:
     of = [one for one in (against.policy, against.dataset) if one is not None]
     parts = [store.catalog.key_of(episode.id), "novelty", *(store.catalog.key_of(one.id) for one in of)]
-    rests_on = digest_of(" ".join([outcome or "", *(one.id for one in against.met)]).encode())[:12]
-    return "/".join([*parts, *([f"{span.start_ns}..{span.end_ns}"] if span else []), rests_on])
+    part = [f"{span.start_ns}..{span.end_ns}"] if span else []
+    return "/".join([*parts, *part, rests_on])
 
 
 def _span(episode: Episode, span_s: tuple[float, float] | None) -> Span | None:
