@@ -1,9 +1,10 @@
 """Who works on what: claims, leases, submissions, reviews, and what is said of failures."""
 
+import numpy as np
 import pytest
 
 from saqiya.domain.nouns import Correction, FactorClaim, Rank, Verdict
-from saqiya.domain.streams import Span
+from saqiya.domain.streams import Span, Stream
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UnknownId, UsageError
 from saqiya.loop.flywheel import Flywheel
 from saqiya.stores.people import Profile
@@ -134,8 +135,35 @@ def test_a_verdict_needs_what_its_operator_can_learn_from(crowd):
         crowd.desk.review(handed.id, "rex", Verdict.REJECT, " ")
     with pytest.raises(UsageError, match="inside"):
         crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, spans=[Span(0, 10**12)])
+    with pytest.raises(UsageError, match="teaches"):  # the policy acted there
+        crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, spans=[Span(0, 10**9)])
     crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, labels=("object=cup", "slow"))
     assert [(one.factor, one.value, one.author) for one in crowd.catalog.all(FactorClaim)] == [("object", "cup", "rex")]
+
+
+def test_only_the_spans_that_a_reviewer_named_are_mixed(crowd):
+    from saqiya.mix import stage
+
+    request = crowd.request(2)
+    whole, part = (crowd.handed_in("ann", request) for _ in range(2))
+    crowd.desk.review(whole.id, "rex", Verdict.ACCEPT)
+    crowd.desk.review(part.id, "rex", Verdict.ACCEPT, spans=[Span(0, 12 * 10**8), Span(15 * 10**8, 17 * 10**8)])
+    corrections = crowd.catalog.all(Correction)
+    version = stage.run(crowd.wheel.store, corrections, parent=None, evaluation=(), note="", key="mixed")
+    spans = [(one.episode, one.start_ns / 1e8, one.end_ns / 1e8) for one in version.entries]
+    assert [one[1:] for one in spans if one[0] == whole.episode] == [(10.0, pytest.approx(19.0))]
+    assert [one[1:] for one in spans if one[0] == part.episode] == [(10.0, 12.0), (15.0, 17.0)]
+
+
+def test_a_recording_that_does_not_say_who_acted_teaches_whole(crowd):
+    from saqiya.mix import stage
+
+    request = crowd.request()
+    executed = Stream(np.array([0, 10**8]), np.array([[0.1], [0.2]]))
+    handed = crowd.handed_in("ann", request, held={"action/executed": executed})
+    crowd.desk.review(handed.id, "rex", Verdict.ACCEPT)
+    version = stage.run(crowd.wheel.store, crowd.catalog.all(Correction), parent=None, evaluation=(), note="", key="m")
+    assert [(one.start_ns, one.end_ns) for one in version.entries] == [(0, 10**8 + 1)]
 
 
 def test_an_assigned_failure_is_offered_to_one_person_until_it_is_undone(crowd):

@@ -163,13 +163,13 @@ class Desk:
             reviewer: who judges; never its operator.
             verdict: what they say.
             reason: why; needed for all but an accept.
-            spans: what of the episode teaches; () for all that its author did.
+            spans: what of the episode teaches, in the next mix; () for all that its author did.
             labels: words for it; "factor=value" puts that factor of the episode on record too.
 
         Raises:
             GuardRefusal: it is the reviewer's own.
             LeaseLost: somebody else looks at it, or decided it.
-            UsageError: no reason, an empty label, or a span outside the episode.
+            UsageError: no reason, an empty label, a span outside the episode, or spans without a step that teaches.
         """
         said = Review(
             id=self.catalog.new_id("review"),

@@ -16,12 +16,14 @@ from saqiya.domain.nouns import (
     FactorClaim,
     Noun,
     Review,
+    Role,
     Submission,
     Verdict,
 )
-from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UsageError
+from saqiya.errors import GuardRefusal, InvalidEpisode, LeaseLost, NothingOpen, UsageError
 from saqiya.loop.exams import examined
 from saqiya.loop.slots import Asked
+from saqiya.mix.stage import taught
 from saqiya.stores import leases
 from saqiya.stores.leases import LeaseRow, LeaseState
 from saqiya.stores.trail import append
@@ -94,6 +96,7 @@ def review(desk: Desk, submission_id: str, reviewer: str, said: Review) -> Revie
     submission = desk.catalog.get(submission_id, Submission)
     episode = desk.catalog.get(submission.episode, Episode)
     _check(submission, episode, reviewer, said)
+    _check_lesson(desk, submission, episode, said)
     with desk.database.reading() as connection:
         row = leases.at(connection, submission.request, submission.slot)
     key = desk.catalog.key_of(submission.id)
@@ -139,6 +142,19 @@ def _check(submission: Submission, episode: Episode, reviewer: str, said: Review
             subject=submission.id,
             remedy=f"It runs from {episode.start_ns} to {episode.end_ns}.",
         )
+
+
+def _check_lesson(desk: Desk, submission: Submission, episode: Episode, said: Review) -> None:
+    """Refuse spans in which nothing teaches: a mix would stop at them for ever."""
+    if said.verdict is not Verdict.ACCEPT or not said.spans:
+        return
+    request = desk.catalog.get(submission.request, CorrectionRequest)
+    try:
+        taught(desk.wheel.store, request.correction_kind, episode, Role.CORRECTION, said.spans)
+    except InvalidEpisode as error:
+        raise UsageError(
+            "hold no step that teaches", subject=submission.id, remedy="Name spans in which its operator acts, or none."
+        ) from error
 
 
 def _again(desk: Desk, submission: Submission, first: Review, said: Review, key: str) -> Review:

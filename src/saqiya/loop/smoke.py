@@ -6,7 +6,7 @@ import numpy as np
 
 from saqiya import plugins
 from saqiya.domain.contracts import Lesson, RunnablePolicy
-from saqiya.domain.nouns import CorrectionRequest, DatasetVersion, PolicySpec, Role
+from saqiya.domain.nouns import Correction, CorrectionRequest, DatasetVersion, PolicySpec, Role
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.mix.weights import entries, whole
@@ -20,6 +20,8 @@ STEPS = 150.0
 def smoke(wheel: Flywheel, request: CorrectionRequest) -> None:
     """Collect the first few demonstrations of `request`, train shortly on them, and check that the policy learnt.
 
+    What people gave and a reviewer accepted counts like the expert's.
+
     Passed: its actions are finite, and on what it was shown they are nearer to the operator's than the mean action is.
 
     Raises:
@@ -28,12 +30,14 @@ def smoke(wheel: Flywheel, request: CorrectionRequest) -> None:
     if wheel.store.catalog.has(DatasetVersion, wheel.key("dataset")):
         return
     wanted = min(wheel.config.bootstrap.smoke, len(request.starts))
-    accepted = [one.episode for one in wheel.correct(request, first=wanted) if one.accepted]
+    wheel.correct(request, first=wanted)
+    given = wheel.store.catalog.referring(request.id, Correction)
+    accepted = [one.episode for one in given if one.accepted][:wanted]
     if len(accepted) * 2 < wanted:
         raise GuardRefusal(
-            f"only {len(accepted)} of the first {wanted} demonstrations succeeded",
+            f"only {len(accepted)} of the first {wanted} demonstrations were accepted",
             subject="training smoke",
-            remedy="Look at the operator's recordings before collecting more.",
+            remedy="Review what waits, and look at the operator's recordings before collecting more.",
         )
     lessons, spec = _lessons(wheel, accepted)
     config = wheel.config.train

@@ -14,15 +14,18 @@ from saqiya.domain.nouns import (
     DatasetVersion,
     Duplicate,
     Episode,
+    Review,
     Role,
+    Submission,
+    Verdict,
 )
-from saqiya.domain.streams import Start
+from saqiya.domain.streams import Span, Start
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.mix.leakage import refuse_leakage
 from saqiya.mix.weights import Lessons, entries, share_of_copies, taught_by_operator, whole
 from saqiya.stores.workspace import Workspace
 
-__all__ = ["run", "select"]
+__all__ = ["run", "select", "taught"]
 
 
 def run(
@@ -57,7 +60,17 @@ def run(
     before = {entry.episode for entry in parent.entries} if parent else set()
     episodes = {one.episode: store.catalog.get(one.episode, Episode) for one in accepted}
     refuse_leakage({one: episode.start for one, episode in episodes.items()}, evaluation)
-    lessons = [_lessons(store, one, episodes[one.episode], known=one.episode in before) for one in accepted]
+    within = _reviewed(store)
+    lessons = [
+        taught(
+            store,
+            one.correction_kind,
+            episodes[one.episode],
+            _role(store, one, known=one.episode in before),
+            within.get(one.episode, ()),
+        )
+        for one in accepted
+    ]
     made = entries(lessons, copies=_copies(store, episodes))
     version = DatasetVersion(
         id=store.catalog.new_id("dataset_version"),
@@ -128,10 +141,29 @@ def _quarantined(store: Workspace) -> set[str]:
     return {episode for episode, verdict in newest.items() if verdict != "good"}
 
 
-def _lessons(store: Workspace, correction: Correction, episode: Episode, *, known: bool) -> Lessons:
+def taught(
+    store: Workspace, correction_kind: CorrectionKind, episode: Episode, role: Role, within: Sequence[Span] = ()
+) -> Lessons:
+    """Return what of an episode teaches: of a takeover what its operator did, else all; of it what lies `within`.
+
+    A recording that does not say who acted was all the operator's.
+
+    Raises:
+        InvalidEpisode: nothing does.
+    """
     streams = store.streams(episode)
+    author = streams.get("author")
+    if correction_kind is CorrectionKind.TAKEOVER and author is not None and author.values.any():
+        return taught_by_operator(episode.id, role, author, within)
+    return whole(episode.id, role, streams["action/executed"], within)
+
+
+def _role(store: Workspace, correction: Correction, *, known: bool) -> Role:
     target = store.catalog.get(correction.request, CorrectionRequest).target
-    role = Role.ANCHOR if target == "bootstrap" else Role.REPLAY if known else Role.CORRECTION
-    if correction.correction_kind is CorrectionKind.TAKEOVER:
-        return taught_by_operator(episode.id, role, streams["author"])
-    return whole(episode.id, role, streams["action/executed"])
+    return Role.ANCHOR if target == "bootstrap" else Role.REPLAY if known else Role.CORRECTION
+
+
+def _reviewed(store: Workspace) -> dict[str, tuple[Span, ...]]:
+    """Return, by episode, the spans that a reviewer named when they accepted it."""
+    named = [one for one in store.catalog.all(Review) if one.spans and one.verdict is Verdict.ACCEPT and not one.second]
+    return {store.catalog.get(one.submission, Submission).episode: one.spans for one in named}

@@ -28,28 +28,32 @@ class Lessons:
     samples_n: int
 
 
-def whole(episode: str, role: Role, executed: Stream) -> Lessons:
-    """Every step teaches: a demonstration, by its stream of executed actions.
+def whole(episode: str, role: Role, executed: Stream, within: Sequence[Span] = ()) -> Lessons:
+    """Every step teaches: a demonstration, by its stream of executed actions; of it what lies `within`, where named.
 
     Raises:
-        InvalidEpisode: the stream is empty.
+        InvalidEpisode: there is no such step.
     """
-    return _lessons(episode, role, executed.t_ns, np.ones(len(executed.t_ns), dtype=np.bool_))
+    return _lessons(episode, role, executed.t_ns, np.ones(len(executed.t_ns), dtype=np.bool_), within)
 
 
-def taught_by_operator(episode: str, role: Role, author: Stream) -> Lessons:
+def taught_by_operator(episode: str, role: Role, author: Stream, within: Sequence[Span] = ()) -> Lessons:
     """Only the steps that an operator authored teach.
 
     What the policy did before a takeover led to the failure, so it is left out (Sirius, Liu et al. 2022, keeps it with
-    almost no weight). The stream `author` has one row for each executed action: 0 policy, 1 operator.
+    almost no weight). The stream `author` has one row for each executed action: 0 policy, 1 operator. Where a
+    reviewer named spans, what lies `within` them teaches.
 
     Raises:
-        InvalidEpisode: no step is the operator's.
+        InvalidEpisode: no such step is the operator's.
     """
-    return _lessons(episode, role, author.t_ns, author.values.reshape(len(author.t_ns), -1)[:, 0] == OPERATOR_CODE)
+    acted = author.values.reshape(len(author.t_ns), -1)[:, 0] == OPERATOR_CODE
+    return _lessons(episode, role, author.t_ns, acted, within)
 
 
-def _lessons(episode: str, role: Role, t_ns: np.ndarray, teaches: np.ndarray) -> Lessons:
+def _lessons(episode: str, role: Role, t_ns: np.ndarray, teaches: np.ndarray, within: Sequence[Span]) -> Lessons:
+    if within:
+        teaches = teaches & np.any([(t_ns >= one.start_ns) & (t_ns < one.end_ns) for one in within], axis=0)
     if not teaches.any():
         raise InvalidEpisode("has no step that teaches", subject=episode, remedy="Leave it out of the mix.")
     padded = np.concatenate([[False], teaches, [False]])
