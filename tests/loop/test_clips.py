@@ -10,6 +10,7 @@ from saqiya.errors import SiteFault
 from saqiya.loop import clips
 from saqiya.loop.clips import Clip, Clips, Shot, film, read_clips, render_medoids
 from saqiya.loop.flywheel import Flywheel
+from saqiya.sites.tiny import Tiny
 
 STEPS_N, MOMENT = 24, 12
 
@@ -66,10 +67,16 @@ def red_edge(frame: np.ndarray) -> bool:
 
 
 def test_a_site_that_cannot_draw_gives_one_clear_line(tmp_path: Path) -> None:
+    class Unseen(Tiny):
+        render = None
+
+    assert film(Unseen(), [], tmp_path / "clips") == Clips((), ("No clips: the site tiny cannot draw itself.",))
+
+
+def test_what_was_filmed_is_listed_and_its_time_is_booked(tmp_path: Path) -> None:
     with Flywheel.init(tmp_path / "workspace", site="tiny", trainer="ridge", workers=0) as wheel:
         found = render_medoids(wheel, tmp_path / "clips")
         assert wheel.account.seconds()["rendering"] > 0
-    assert found == Clips((), ("No clips: the site tiny cannot draw itself.",))
     assert read_clips(tmp_path / "clips") == found
 
 
