@@ -83,5 +83,5 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install -q "torch==$(TORCH)+cpu" 2>/dev/null \
 	    || { echo "no CPU build of torch $(TORCH) in pip's sources; taking it from $(TORCH_INDEX)"; \
 	         $(BIN)/python -m pip install -q --no-deps --index-url $(TORCH_INDEX) "torch==$(TORCH)"; }
-	$(BIN)/python -m pip install -q -e ".[train,sim,data,rerun,index,serve,dev]"
+	$(BIN)/python -m pip install -q -e ".[train,sim,pusht,data,rerun,index,serve,postgres,dev]"
 	@touch $@
