@@ -255,9 +255,25 @@ def deploy(where: Where = Path(), as_json: JsonFlag = False) -> None:
     emit(closed) if as_json else say(success_text(closed.figures["success"]))
 
 
+@policy.command("rollback")
+def policy_rollback(
+    ref: Annotated[str, typer.Argument(help="A policy that the gate once let through, by id or key.")],
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Let an earlier policy take charge again, rolled out from fresh starts; the next turn begins with it."""
+    from saqiya.loop.wishes import roll_back
+
+    with opened(where, quiet=as_json) as wheel:
+        made = roll_back(wheel, ref)
+        key = wheel.key_of(made.policy)
+    emit(made) if as_json else say(f"{key} is in charge again, tried {len(made.episodes)} times.")
+
+
 @app.command()
 def turn(
     until_rest: Annotated[bool, typer.Option("--until-rest", help="Go on until the wheel says why it rests.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Do what people ask for on the pages, until Ctrl-C.")] = False,
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -265,6 +281,10 @@ def turn(
 
     HOLD and REJECT end with exit code 1, and so does a wheel that rests already.
     """
+    if watch:
+        from saqiya.cli.watch import keep_watch
+
+        keep_watch(where)
     with opened(where, quiet=as_json) as wheel:
         done = [wheel.turn()]
         while until_rest and not done[-1].figures["stopped_because"]:

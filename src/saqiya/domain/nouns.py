@@ -45,7 +45,7 @@ from saqiya.domain.logged import (
     Subset,
     Tombstone,
 )
-from saqiya.domain.people import Advice, Assignment, Qualification, Reference, Review, Submission, Undo
+from saqiya.domain.people import Advice, Assignment, Qualification, Reference, Review, Submission, Undo, Wish
 from saqiya.domain.streams import JsonValue, Start
 from saqiya.domain.words import (
     AuthorKind,
@@ -136,6 +136,7 @@ __all__ = [
     "Turn",
     "Undo",
     "Verdict",
+    "Wish",
 ]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from saqiya.domain.ids import CorrectionRequestId, EpisodeId, FailureId, NounId, SubmissionId
+from saqiya.domain.ids import CorrectionRequestId, EpisodeId, FailureId, NounId, PolicyId, SubmissionId
 from saqiya.domain.logged import Noun
 from saqiya.domain.streams import Span
 from saqiya.domain.words import Verdict
 
-__all__ = ["Advice", "Assignment", "Qualification", "Reference", "Review", "Submission", "Undo"]
+__all__ = ["Advice", "Assignment", "Qualification", "Reference", "Review", "Submission", "Undo", "Wish"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,3 +109,18 @@ class Qualification(Noun):
     passed: bool
     successes: int
     tries: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish(Noun):
+    """Somebody asks for the wheel's next step; whoever watches the workspace takes it, the server never does.
+
+    Attributes:
+        turn: that was under way when it was said; once that one is over, so is the wish.
+        policy: to roll back to; None: turn the wheel.
+    """
+
+    kind: ClassVar[str] = "wish"
+    turn: int
+    policy: PolicyId | None
+    author: str

@@ -153,7 +153,13 @@ class Board:
     def __init__(self, wheel: Flywheel) -> None:
         """Look at the workspace of `wheel`."""
         self.wheel, self.catalog = wheel, wheel.store.catalog
-        self._known = Fresh(self._read, self._version, clock=wheel.clock).get
+        self._fresh = Fresh(self._read, self._version, clock=wheel.clock)
+        self._known = self._fresh.get
+
+    @property
+    def behind(self) -> bool:
+        """Whether newer failures are still being read: ask again in a moment."""
+        return self._fresh.behind
 
     def entries(self, wanted: Wanted) -> list[Entry]:
         """Return what is asked for: most urgent mode first, and within it the newest failure first."""

@@ -38,6 +38,11 @@ class Fresh(Generic[T]):
             held = self._held
             return held[1] if held is not None and held[0] == version else self._now(version)
 
+    @property
+    def behind(self) -> bool:
+        """Whether a newer answer is still being found: ask again in a moment."""
+        return self._held is None or self._held[0] != self._version()
+
     def _again(self, version: object) -> None:
         try:
             self._now(version)

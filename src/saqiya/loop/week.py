@@ -78,11 +78,12 @@ def week_of(wheel: Flywheel, *, days: int = DAYS) -> Week:
     given = [one for _, one in catalog.since(Correction, since_ns)]
     decisions = catalog.since(GateDecision, since_ns)
     reviewed = {one.submission for one in catalog.all(Review) if one.verdict is not Verdict.SEND_BACK}
+    gone = {one.failure for one in catalog.standing(Dismissal)}
     recorded = list(catalog.each(Episode, sorted({one.episode for one in given})))
     return Week(
         since_ns=since_ns,
         found=len(catalog.since(Failure, since_ns)),
-        dismissed=len(catalog.since(Dismissal, since_ns)),
+        dismissed=len({one.failure for _, one in catalog.since(Dismissal, since_ns)} & gone),
         accepted=sum(one.accepted for one in given),
         refused=sum(not one.accepted for one in given),
         waiting=sum(one.id not in reviewed for one in catalog.all(Submission)),

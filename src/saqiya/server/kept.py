@@ -42,6 +42,10 @@ class Kept:
         found: T = self._answers[name].get()
         return found
 
+    def behind(self, name: str) -> bool:
+        """Say whether a newer answer than the last that was given is being found."""
+        return self._answers[name].behind
+
 
 def kept(connection: HTTPConnection) -> Kept:
     """Return the answers of the server that is asked."""

@@ -64,7 +64,13 @@ def failures(request: Request, here: Here, who: Viewer, wanted: Asked) -> HTMLRe
 def rows(here: Here, _: Viewer, wanted: Asked, first: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
     """Return some of the queue, from its `first` on, and how long it is: the list on the page holds what is in view."""
     found = here.board.entries(wanted)
-    return {"total": len(found), "first": first, "rows": [_row(one) for one in found[first : first + ROWS_MOST]]}
+    behind = here.board.behind
+    return {
+        "total": len(found),
+        "first": first,
+        "behind": behind,
+        "rows": [_row(one) for one in found[first : first + ROWS_MOST]],
+    }
 
 
 def _row(entry: Entry) -> list[str | float]:

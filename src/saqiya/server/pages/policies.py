@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.nouns import Decision, Deployment, Episode, GateDecision, Outcome, Policy
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.loop.evidence import evidence_of
 from saqiya.loop.flywheel import Flywheel
-from saqiya.server.gatekeeper import Viewer
+from saqiya.loop.wishes import PASSED, wish, wish_of
+from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
 from saqiya.server.pictures import walk_of
@@ -91,4 +92,13 @@ def policies(request: Request, here: Here, who: Viewer, decision: Ref = "") -> H
         evidence=evidence,
         walk=walk_of(evidence) if evidence else None,
         decisions=[(catalog.key_of(one.id), one) for one in reversed(catalog.all(GateDecision))],
+        passed={one.value for one in PASSED},
+        wish=wish_of(here.wheel) if here.wheel.turning else None,
     )
+
+
+@router.post("/policies/rollback")
+def roll_back(here: Here, who: Reviewer, policy: Annotated[str, Form(max_length=200)]) -> Response:
+    """Ask whoever watches the workspace to let an earlier policy take charge again; refused where its guards refuse."""
+    wish(here.wheel, by=who.name, policy=policy)
+    return RedirectResponse("/policies", status_code=303)

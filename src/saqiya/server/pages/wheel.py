@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from saqiya.domain.nouns import CorrectionRequest
+from saqiya.domain.nouns import CorrectionRequest, Wish
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.phases import Place, places_of
 from saqiya.loop.standing import Holdings, Standing, holdings, standing
@@ -15,7 +15,8 @@ from saqiya.loop.week import Week, week_of
 from saqiya.loop.wheel_facts import Facts, facts_of
 from saqiya.loop.wheel_page import headline
 from saqiya.loop.wheel_pictures import Picture, picture_of
-from saqiya.server.gatekeeper import Viewer
+from saqiya.loop.wishes import wish, wish_of
+from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here, Kept
 from saqiya.server.page import page
 
@@ -35,6 +36,7 @@ class Now:
     picture: Picture
     waiting: tuple[tuple[CorrectionRequest, int], ...]
     week: Week
+    wish: Wish | None
 
 
 def now_of(wheel: Flywheel) -> Now | Holdings:
@@ -50,13 +52,14 @@ def now_of(wheel: Flywheel) -> Now | Holdings:
         picture=picture_of(facts),
         waiting=tuple((wheel.store.catalog.get(key, CorrectionRequest), left) for key, left in stand.waiting.items()),
         week=week_of(wheel),
+        wish=wish_of(wheel),
     )
 
 
 def _shown(request: Request, who: Viewer, here: Kept, name: str) -> HTMLResponse:
     now = here.get("wheel", now_of)
     lead = here.get("lead time", lambda wheel: wheel.desk.lead_time())
-    return page(request, who, name, now=now, turning=isinstance(now, Now), lead=lead)
+    return page(request, who, name, now=now, turning=isinstance(now, Now), lead=lead, behind=here.behind("wheel"))
 
 
 @router.get("/")
@@ -69,3 +72,10 @@ def home(request: Request, here: Here, who: Viewer) -> HTMLResponse:
 def fragment(request: Request, here: Here, who: Viewer) -> HTMLResponse:
     """Show the part of the page that changes while a turn runs."""
     return _shown(request, who, here, "_wheel.html")
+
+
+@router.post("/wheel/next")
+def next_step(here: Here, who: Reviewer) -> Response:
+    """Put the next step down for whoever watches the workspace."""
+    wish(here.wheel, by=who.name)
+    return RedirectResponse("/", status_code=303)

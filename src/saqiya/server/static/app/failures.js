@@ -22,6 +22,7 @@ async function part(number) {
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       const told = await answer.json();
       if (held === parts) resize(told.total);
+      if (told.behind) later(2500);
       return told.rows;
     }));
   }
@@ -154,6 +155,14 @@ async function say_of(key) {
   await again();
 }
 
+for (const field of document.querySelectorAll("dialog select, dialog textarea")) {
+  field.addEventListener("keydown", (event) => { // Enter says yes from every field; with Shift a text goes on
+    if (event.key !== "Enter" || event.shiftKey) return;
+    event.preventDefault();
+    field.form.requestSubmit(field.form.querySelector("button.main"));
+  });
+}
+
 async function undo() {
   const what = done.pop() ?? document.getElementById("undoable")?.dataset.noun;
   if (!what) {
@@ -206,11 +215,14 @@ for (const button of document.querySelectorAll(".legend button")) {
   });
 }
 let soon = 0;
+function later(wait) {
+  clearTimeout(soon);
+  soon = setTimeout(() => { if (!document.querySelector("dialog[open]")) again().catch(() => {}); }, wait);
+}
 document.body.addEventListener("stored", (event) => {
   const kinds = Object.keys(event.detail.kinds);
   if (!kinds.some((kind) => ["failure", "failure_mode", "dismissal", "assignment", "undo", "mode_name", "advice"].includes(kind))) return;
-  clearTimeout(soon);
-  soon = setTimeout(() => { if (!document.querySelector("dialog[open]")) again().catch(() => {}); }, 400);
+  later(400);
 });
 
 const map = new FailureMap(document.getElementById("map"), (index) => choose(index));
