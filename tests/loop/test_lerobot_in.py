@@ -1,4 +1,4 @@
-"""What LeRobot's own programs recorded, as submissions: which request each episode answers, and whose steps they are."""
+"""What LeRobot's own programs recorded, as submissions: which request each episode answers, and whose steps count."""
 
 import pytest
 from tests.loop.foreign import lerobot
@@ -97,9 +97,9 @@ def test_more_episodes_than_open_slots_are_refused_until_some_are_chosen(crowd, 
     path = lerobot(fresh / "set", ["peg"] * 3, [ALL] * 3)
     with pytest.raises(UsageError, match="3 episodes answer it, and 1 of its slots are open"):
         handed(crowd, path)
-    with pytest.raises(UsageError, match="has no episode 7"):
-        handed(crowd, path, only=[7])
-    (one,) = handed(crowd, path, only=[2])
+    with pytest.raises(UsageError, match="has no episode_000007"):
+        handed(crowd, path, only=["7"])
+    (one,) = handed(crowd, path, only=["2"])
     assert (one.name, one.good) == ("episode_000002", True)
 
 

@@ -71,6 +71,7 @@ def main() -> None:
         ablate,
         ask,
         collect,
+        correct,
         coverage,
         data,
         duplicates,

@@ -12,7 +12,7 @@ from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.detect.quality import Estimate
 from saqiya.detect.stage import FUSED
-from saqiya.domain.nouns import Alarm, Calibration, Deployment, Episode, Failure, Outcome
+from saqiya.domain.nouns import Advice, Alarm, Calibration, Deployment, Episode, Failure, Outcome
 from saqiya.errors import GuardRefusal
 from saqiya.loop.flywheel import Flywheel
 from saqiya.triage.backlog import troubles, variety
@@ -71,10 +71,12 @@ def show(
         found = wheel.store.catalog.get(failure, Failure)
         episode = wheel.store.catalog.get(found.episode, Episode)
         alarms = [wheel.store.catalog.get(one, Alarm) for one in found.alarms]
+        advice = wheel.store.catalog.referring(found.id, Advice)
         told = wheel.failures.lives()
     life = told.lives[found.id]
     if as_json:
-        emit({"failure": found, "mode": told.labels[found.id], "life": life.chapters, "alarms": alarms})
+        shown = {"failure": found, "mode": told.labels[found.id], "life": life.chapters, "alarms": alarms}
+        emit({**shown, "advice": advice})
         return
     say(f"{found.id}: {told.labels[found.id] or 'not named yet'}, {life.state.value}")
     heard = [
@@ -87,6 +89,8 @@ def show(
     ]
     rows("Alarms", ("s", "detector", "why"), heard)
     rows("Evidence", ("", ""), [(name, f"{value:.4g}") for name, value in sorted(found.evidence.items())])
+    if advice:
+        rows("What it should have done", ("by", "says"), [(one.author, one.text) for one in advice])
     rows("Life", ("state", "why", "by"), [(c.state.value, c.because, c.noun) for c in life.chapters])
 
 

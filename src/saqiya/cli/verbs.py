@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,8 +12,6 @@ import typer
 from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say, success_text
 from saqiya.domain.nouns import (
-    Correction,
-    CorrectionRequest,
     DatasetVersion,
     Decision,
     Deployment,
@@ -174,42 +172,6 @@ def triage(
 
 def _shown(factors: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in factors.items())
-
-
-@app.command()
-def correct(
-    request: Annotated[str | None, typer.Argument(help="A request by id or key; default: all of this turn.")] = None,
-    given: Annotated[
-        list[str] | None, typer.Option(help="Recordings of it made elsewhere: episodes, a subset.")
-    ] = None,
-    by: Annotated[str, typer.Option(help="With --given: who showed it.")] = "",
-    where: Where = Path(),
-    as_json: JsonFlag = False,
-) -> None:
-    """Serve correction requests with the site's own expert as operator, or take recordings made elsewhere as served."""
-    if given and not request:
-        raise UsageError("recordings need the request they were made for", remedy="saqiya correct REQUEST --given ...")
-    with opened(where, quiet=as_json) as wheel:
-        if given and request:
-            _corrected(wheel.pump.given(request, given, author=by), as_json=as_json)
-            return
-        asked = [wheel.store.catalog.get(request, CorrectionRequest)] if request else wheel.requests()
-        for one in asked if request else ():
-            wheel.pump.serve(one)
-        if not asked:
-            raise GuardRefusal(
-                "nothing is asked for in this turn", subject=f"turn {wheel.number}", remedy="Run saqiya triage first."
-            )
-        made = [one for item in asked for one in wheel.correct(item)]
-    _corrected(made, as_json=as_json)
-
-
-def _corrected(made: Sequence[Correction], *, as_json: bool) -> None:
-    if as_json:
-        emit(made)
-    else:
-        steps = sum(one.human_steps for one in made)
-        say(f"{sum(one.accepted for one in made)} of {len(made)} corrections accepted, {steps} human steps.")
 
 
 @app.command()

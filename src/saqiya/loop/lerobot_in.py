@@ -56,7 +56,7 @@ class _Pair:
 
 
 def import_lerobot(
-    wheel: Flywheel, path: Path, *, by: str, request: str = "", only: Sequence[int] = ()
+    wheel: Flywheel, path: Path, *, by: str, request: str = "", only: Sequence[str] = ()
 ) -> tuple[Handed, ...]:
     """Take a LeRobot data set in, and hand in each episode in which a person acted.
 
@@ -65,7 +65,7 @@ def import_lerobot(
         path: the data set's folder, v2.0 to v3.0.
         by: who showed it: somebody who may work here.
         request: the request that all of it answers, by id, key or mark; "" to find each episode's.
-        only: episodes by number; () for all.
+        only: episodes by number or name; () for all.
 
     Raises:
         UnreadableLog: it is no LeRobot data set.
@@ -127,16 +127,16 @@ def _try(log: EpisodeLog, before: str | None) -> _Try:
     )
 
 
-def _chosen(tries: list[_Try], only: Sequence[int]) -> list[_Try]:
+def _chosen(tries: list[_Try], only: Sequence[str]) -> list[_Try]:
     if not only:
         return tries
-    places = {match[1]: one for one in tries if (match := re.search(r"0*(\d+)$", one.key))}
-    missing = [str(one) for one in only if str(one) not in places]
+    known = {one.key: one for one in tries}
+    wanted = [f"episode_{int(one):06d}" if one.isdecimal() and one not in known else one for one in only]
+    missing = [one for one in wanted if one not in known]
     if missing:
-        raise UsageError(
-            f"has no episode {', '.join(missing)}", remedy=f"It has {', '.join(list(places)[:SHOWN_N]) or 'none'}."
-        )
-    return [places[str(one)] for one in dict.fromkeys(only)]
+        there = ", ".join(list(known)[:SHOWN_N]) or "none"
+        raise UsageError(f"has no {', '.join(missing)}", remedy=f"It has {there}.")
+    return [known[one] for one in dict.fromkeys(wanted)]
 
 
 def _paired(wheel: Flywheel, tries: list[_Try], *, by: str, request: str) -> dict[str, _Pair]:

@@ -21,10 +21,10 @@ from saqiya.loop.clips import Shot, film
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["PEOPLE", "Piece", "media_of"]
+__all__ = ["PRIVATE", "Piece", "media_of"]
 
-PEOPLE = frozenset({"operator", "person", "author", "name", "email", "user", "host"})
-"""Factors that name somebody."""
+PRIVATE = frozenset({"operator", "person", "author", "name", "email", "user", "host", "site"})
+"""Factors that name somebody, or our own places."""
 AROUND_NS = 10_000_000_000
 MOST_HZ = 15.0
 MOST_COLUMNS = 64
@@ -113,7 +113,7 @@ def _card(wheel: Flywheel, failure: Failure, out: Path, nameless: Nameless) -> P
     start = {
         name: nameless(value) if isinstance(value, str) else value
         for name, value in made.start.items()
-        if name not in PEOPLE
+        if name not in PRIVATE
     }
     said = [nameless(one) for one in (made.task, made.label, made.phase)]
     card = replace(made, failure="of this pack", episode="below", start=start, missing=())

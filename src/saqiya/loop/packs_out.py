@@ -16,7 +16,7 @@ from saqiya.domain.nouns import Episode, Export, Intent
 from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
 from saqiya.formats.parcel import SUMS, sums_of
 from saqiya.loop.briefing import Briefing, briefing_of
-from saqiya.loop.packs_media import PEOPLE, Nameless, Piece, media_of
+from saqiya.loop.packs_media import PRIVATE, Nameless, Piece, media_of
 from saqiya.loop.tax import exporting
 
 if TYPE_CHECKING:
@@ -163,10 +163,10 @@ def _place(one: Briefing, pieces: list[Piece], nameless: Nameless) -> dict[str, 
     about = {name: value for name, value in one.properties.items() if str(extra.get(name)) != value}
     return {
         "slot": one.slot,
-        "start": {} if one.start is None else {n: v for n, v in one.start.factors.items() if n not in PEOPLE},
-        "failed_after_s": round(one.moment_s, 3) if one.failure else None,
+        "start": {} if one.start is None else {n: v for n, v in one.start.factors.items() if n not in PRIVATE},
+        "wrong_after_s": round(one.moment_s, 3) if one.failure else None,
         "phase": one.failure.phase if one.failure else "",
-        "properties": {name: value for name, value in about.items() if name not in PEOPLE},
+        "properties": {name: value for name, value in about.items() if name not in PRIVATE},
         "advice": [nameless(said.text) for said in one.advice],
         "media": [asdict(piece) for piece in pieces],
     }
