@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from saqiya.domain.words import Rank
 from saqiya.server.app import ROUTERS
+from saqiya.server.gatekeeper import rank_of
 
 ATTACKS: list[Attack] = []
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"&{{7*7}}'
@@ -49,17 +51,21 @@ def kind_of(answer) -> tuple[int, str]:
     return answer.status_code, fault["kind"]
 
 
-def pages_of(house, failure: str) -> list[str]:
-    """Every page that shows what people wrote."""
-    plain = [
-        route.path
+def routes() -> list[tuple[str, str, Rank | None]]:
+    """Every route there is: method, path, and the rank it takes."""
+    return [
+        (method, route.path, rank_of(route)[1])
         for router in ROUTERS
         for route in router.routes
-        if "GET" in getattr(route, "methods", ())
-        and not route.path.startswith(("/api/", "/live"))
-        and "{" not in route.path
+        for method in sorted(getattr(route, "methods", ()))
     ]
-    return [*plain, f"/failures/{failure}", "/failures?state=", "/people"]
+
+
+def pages_of(failure: str) -> list[str]:
+    """Every page that shows what people wrote."""
+    shown = [path for method, path, _ in routes() if method == "GET" and "{" not in path]
+    plain = [path for path in shown if not path.startswith(("/api/", "/live"))]
+    return [*plain, "/failures?state=", f"/failures/{failure}/card"]
 
 
 def cookie_of(client) -> tuple[str, str]:

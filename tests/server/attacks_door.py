@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from tests.server.attacks import attack, bearer, cookie_of, kind_of
+from tests.server.attacks import attack, bearer, cookie_of, kind_of, routes
 
 from saqiya.domain.words import Rank
 from saqiya.server.faults import Refused
+from saqiya.server.frontier import SAFE_METHODS
 from saqiya.server.turnstile import Turnstile
 
 # -- forged requests -------------------------------------------------------------------------------------------------
 
 
-@attack("forged request", "a change with a good cookie and no token", "403 ForgedRequest")
+@attack("forged request", "every change there is, with a good cookie and no token", "403 ForgedRequest")
 def no_token(house):
     client = house.signed_in("admin")
     del client.headers["x-csrf-token"]
-    assert kind_of(client.post("/api/v1/undo", json={"what": "x"})) == (403, "ForgedRequest")
+    changes = [(method, path) for method, path, rank in routes() if method not in SAFE_METHODS and rank is not None]
+    assert len(changes) > 20
+    for method, path in changes:
+        answer = client.request(method, path.replace("{", "").replace("}", ""), json={})
+        assert kind_of(answer) == (403, "ForgedRequest"), path
+    assert client.get("/api/v1/session").status_code == 200
 
 
 @attack("forged request", "a change with the token of another session", "403 ForgedRequest")

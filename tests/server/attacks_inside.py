@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
-from tests.server.attacks import HOSTILE, attack, bearer, cookie_of, kind_of, pages_of
+from tests.server.attacks import HOSTILE, attack, bearer, cookie_of, kind_of, pages_of, routes
 
 from saqiya.domain.words import Rank
 from saqiya.errors import GuardRefusal
@@ -34,14 +35,24 @@ def static_traversal(house):
         assert "root:" not in answer.text
 
 
-@attack("path", "the same as an id of every noun", "404 or 422: an id names a row, never a file")
+@attack(
+    "path", "the same as an id of every noun, and in every address that takes a name", "an id names a row, never a file"
+)
 def id_traversal(house):
     client = house.signed_in("admin")
+    (house.wheel.store.root / "serve.secret").write_text(house.secret)
     for path in UPWARDS:
         for route in ("failures/", "episodes/", "datasets/", "nouns?ref=", "lineage?ref="):
             answer = client.get(f"/api/v1/{route}{path}")
             assert kind_of(answer)[0] in {404, 422}
             assert "root:" not in answer.text
+    deep = [path for method, path, _ in routes() if method == "GET" and "{" in path]
+    for route in deep:
+        for upward in ("..%2f..%2fserve.secret", "..", "%2e%2e%2fcatalog.sqlite"):
+            answer = client.get(re.sub(r"{[^}]*}", upward, route), headers={"accept": "application/json"})
+            assert answer.status_code < 500, route
+            assert not answer.content.startswith(b"SQLite format 3"), route
+            assert house.secret.encode() not in answer.content, route
 
 
 @attack("path", "after signing in, on to another server (`next=//evil.example`)", "on to the front page")
@@ -135,8 +146,15 @@ def hostile_text(house):
     for one in made:
         assert one.headers["content-type"] == "application/json"
         assert one.headers["x-content-type-options"] == "nosniff"
-    for path in pages_of(house, ref):
-        text = admin.get(path, headers={"accept": "text/html"}).text
+    house.person("author")
+    author = house.signed_in("author")
+    lease = author.post("/api/v1/queue/claim", json={}).json()["id"]
+    handed = {"episode": house.spare_episode(), "note": HOSTILE}
+    assert author.post(f"/api/v1/leases/{lease}/submit", json=handed).status_code == 200
+    for path in pages_of(ref):
+        answer = admin.get(path, headers={"accept": "text/html"})
+        assert answer.status_code == 200, path
+        text = answer.text
         assert "<script>alert" not in text
         assert "<img src=x" not in text
         assert "&{{7*7}}" not in text

@@ -30,6 +30,7 @@ class House:
     wheel: Flywheel
     app: FastAPI
     password: str = PASSWORD
+    secret: str = SECRET.hex()
 
     def visitor(self, app: FastAPI | None = None, **headers: str) -> TestClient:
         """A browser in which nobody is signed in."""
