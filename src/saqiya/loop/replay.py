@@ -300,7 +300,7 @@ class Replay:
         self.store.catalog.present(episode.streams, episode.id)  # what was erased since is not shown any more
         with self._lock:
             held = self._kept.get(episode.id)
-            if held is not None:
+            if held is not None and (held.cameras or self._film(episode.id) is None):
                 self._kept.move_to_end(episode.id)
                 return held
         made = self._read(episode)
@@ -327,7 +327,7 @@ class Replay:
                 cameras[name] = RawCamera(name, stream.t_ns, stream.values)
             elif stream.values.dtype.kind in "fiub":
                 streams[name] = stream
-        if not cameras and rehearsal.rehearsed(self._rehearsals, episode.id).film is not None:
+        if not cameras and self._film(episode.id) is not None:
             cameras[rehearsal.NAME] = EncodedCamera(rehearsal.NAME, rehearsal.video_of(self._rehearsals, episode.id))
         clock, maps, notes = self._clocks(episode)
         return _Opened(episode, streams, maps, clock, cameras, notes)
@@ -357,15 +357,16 @@ class Replay:
             note = opened.notes.get(name, "")
             yield Track(name, width, len(stream.t_ns), rate_hz, stream.unit, stream.fields[:width], stream.clock, note)
 
+    def _film(self, episode: str) -> Path | None:
+        """Return the film that the site made of a try without cameras, where there is one."""
+        return rehearsal.rehearsed(self._rehearsals, episode).film
+
     def _rehearsal(self, opened: _Opened) -> str:
         episode = opened.episode
         if any(name != rehearsal.NAME for name in opened.cameras):
             return ""
         held, child = rehearsal.rehearsed(self._rehearsals, episode.id), self._children.get(episode.id)
         if held.film is not None:
-            if rehearsal.NAME not in opened.cameras:
-                with self._lock:
-                    self._kept.pop(episode.id, None)
             return READY
         if held.why_not or child is None:
             return held.why_not or self._lacks(opened) or POSSIBLE

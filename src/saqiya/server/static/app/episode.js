@@ -88,7 +88,7 @@ function step(by) {
   const stamps = cameras.find((one) => one.stamps.length)?.stamps ?? rows();
   if (!stamps.length) return;
   const at = latest(stamps, state.t);
-  const to = by > 0 ? stamps[Math.min(at + by, stamps.length - 1)] : stamps[Math.max(0, stamps[Math.max(at, 0)] < state.t && at >= 0 ? at + by + 1 : at + by)];
+  const to = stamps[Math.min(stamps.length - 1, Math.max(0, at + by))];
   seek(to);
 }
 
