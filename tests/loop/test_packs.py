@@ -5,13 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.loop.foreign import lerobot
 
 from saqiya.domain.nouns import Episode, OutcomeClaim, Recording, Submission
 from saqiya.domain.streams import Start, Stream
 from saqiya.errors import AlreadyThere, GuardRefusal, InvalidMapping, UnknownId, UnreadableLog, UsageError
 from saqiya.formats.parcel import SUMS, sums_of
-from saqiya.loop.packs_in import import_pack
+from saqiya.loop.packs_in import Result, import_pack, read_result
 from saqiya.loop.packs_out import Terms, export_pack
 
 BY = Terms("CC-BY-4.0", due="2026-12-24")
@@ -67,7 +69,7 @@ def test_a_pack_says_what_is_asked_for_and_shows_the_failure(crowd, fresh):
     assert (told["saqiya_request_pack"], told["count"], told["target"]) == (1, 1, "slip")
     assert told["terms"] == {"licence": "CC-BY-4.0", "consent": made.settings["consent"], "due": "2026-12-24"}
     (slot,) = told["slots"]
-    assert slot["start"] == {"x": 0.25, "object": "cup"}
+    assert (slot["start"], slot["properties"]) == ({"x": 0.25, "object": "cup"}, {})
     assert slot["wrong_after_s"] == 1.0
     assert {one["kind"] for one in slot["media"]} == {"still", "film", "card", "table"}
     assert all((fresh / "pack" / one["file"]).stat().st_size for one in slot["media"])
@@ -207,3 +209,37 @@ def test_a_file_that_is_no_recording_is_told_of(crowd, fresh):
     assert [one.good for one in told] == [False, False]
     assert "no known format" in told[0].why
     assert "no recording" in told[1].why
+
+
+WORDS = st.sampled_from(["one", "../x", "/x", "", "\0", "x" * 3000, "success", "CC0-1.0"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+SAID = st.fixed_dictionaries(
+    {"saqiya_result": st.just(1) | JSON},
+    optional={
+        "who": JSON | st.fixed_dictionaries({"organisation": WORDS}),
+        "licence": JSON | WORDS,
+        "consent": JSON | st.fixed_dictionaries({"given": JSON, "statement": WORDS}),
+        "recordings": JSON | st.lists(st.fixed_dictionaries({"path": WORDS}, optional={"slot": JSON}), max_size=3),
+    },
+)
+
+
+@settings(deadline=None)
+@given(said=SAID | JSON)
+def test_whatever_an_answer_says_it_is_read_or_refused_by_name(tmp_path_factory, said):
+    folder = tmp_path_factory.getbasetemp() / "said"
+    folder.mkdir(exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(said))
+    try:
+        read = read_result(folder)
+    except (UnreadableLog, GuardRefusal):
+        return
+    assert isinstance(read, Result)
+    assert read.licence
+    assert read.consent
+    assert said["consent"]["given"] is True
+    assert all(not one.path.is_absolute() and ".." not in one.path.parts for one in read.recordings)

@@ -116,7 +116,7 @@ def _card(wheel: Flywheel, failure: Failure, out: Path, nameless: Nameless) -> P
         if name not in PRIVATE
     }
     said = [nameless(one) for one in (made.task, made.label, made.phase)]
-    card = replace(made, failure="of this pack", episode="below", start=start, missing=())
+    card = replace(made, failure="in this pack", episode="in this pack", start=start, missing=())
     write_card(replace(card, task=said[0], label=said[1], phase=said[2]), out / "reset-card.html")
     return Piece("reset-card.html", "card", "how to put the cell back to where it began, to print")
 

@@ -160,13 +160,14 @@ def _description(
 def _place(one: Briefing, pieces: list[Piece], nameless: Nameless) -> dict[str, Any]:
     """Say of one slot where to begin, what went wrong there, and what is known of the things in it."""
     extra = one.episode.extra if one.episode else {}
-    about = {name: value for name, value in one.properties.items() if str(extra.get(name)) != value}
+    start = {} if one.start is None else {n: v for n, v in one.start.factors.items() if n not in PRIVATE}
+    about = {n: v for n, v in one.properties.items() if n not in {*PRIVATE, *start} and str(extra.get(n)) != v}
     return {
         "slot": one.slot,
-        "start": {} if one.start is None else {n: v for n, v in one.start.factors.items() if n not in PRIVATE},
+        "start": start,
         "wrong_after_s": round(one.moment_s, 3) if one.failure else None,
         "phase": one.failure.phase if one.failure else "",
-        "properties": {name: value for name, value in about.items() if name not in PRIVATE},
+        "properties": about,
         "advice": [nameless(said.text) for said in one.advice],
         "media": [asdict(piece) for piece in pieces],
     }
