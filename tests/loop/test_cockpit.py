@@ -95,6 +95,11 @@ def test_a_redo_and_a_discard_leave_nothing(seat):
     one.until(lambda told: told["human_steps"] >= 3, axes=RIGHT)
     back = one.until(lambda told: told["redos"] == 1, signal="redo")
     assert (back["control"], back["t_ns"]) == ("paused", 40 * 50_000_000)
+    for _ in range(3):  # a key that is still held begins nothing
+        one.until(lambda told: told["echo"] == one.t, axes=RIGHT)
+    assert one.seen[-1]["control"] == "paused"
+    one.until(lambda told: told["echo"] == one.t, axes=[0.0, 0.0, 0.0])
+    one.until(lambda told: told["control"] == "recovery", axes=RIGHT)
     one.until(lambda told: told["ended"] == "discarded", signal="discard")
     one.process.join(20)
     assert not one.path.exists()

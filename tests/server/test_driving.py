@@ -26,6 +26,8 @@ class Tab:
 
     def look(self):
         message = self.session.receive()
+        if message.get("bytes"):
+            self.session.send_text("k")
         self.told = parts(message["bytes"])[0] if message.get("bytes") else json.loads(message["text"])
         return self.told
 

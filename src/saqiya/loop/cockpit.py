@@ -126,6 +126,7 @@ class Cockpit:
         self._told, self._heard_s, self._shown_s = Told(t=-1.0), float("-inf"), float("-inf")
         self._point: tuple[float, float] | None = None
         self._said: Outcome | None = None
+        self._let_go = True
         self._late, self._late_s, self._steps = 0, 0.0, 0
         self._picture, self._notice, self.ended = b"", "", ""
 
@@ -153,7 +154,8 @@ class Cockpit:
         now_s, told = self._clock(), self._told
         awake = not self.ended and now_s - self._heard_s < SILENT_S
         age_ms = 1e3 * (now_s - self._heard_s)
-        moved = awake and self.drive.step(Inputs(told.axes, self._point, age_ms, told.latency, 1e3 * late_s))
+        axes = told.axes if self._let_go else ()
+        moved = awake and self.drive.step(Inputs(axes, self._point, age_ms, told.latency, 1e3 * late_s))
         if moved:
             self._point, self._late_s = None, late_s
             self._steps += 1
@@ -176,7 +178,8 @@ class Cockpit:
         try:
             told = msgspec.json.decode(raw, type=Told)
             self._told, self._heard_s = told, self._clock()
-            self._point = told.point or self._point
+            self._let_go |= not any(told.axes) and told.point is None
+            self._point = (told.point or self._point) if self._let_go else None
             if told.signal:
                 self._obey(told.signal)
         except (msgspec.DecodeError, SaqiyaError) as error:
@@ -191,6 +194,7 @@ class Cockpit:
         elif signal == "redo":
             self.drive.signal("redo")
             self._said, self._picture = None, b""
+            self._point, self._let_go = None, False  # a key that is still held does not begin the next try
         elif signal in {"success", "failure"}:
             self._said = None if self._said == signal else Outcome(signal)
         elif signal == "save":

@@ -20,7 +20,7 @@ from typing import Any, Final
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from saqiya.errors import LeaseLost, SaqiyaError
+from saqiya.errors import LeaseLost, SaqiyaError, WorkspaceBusy
 from saqiya.loop.claims import Lease
 from saqiya.loop.cockpit import parts, start
 from saqiya.loop.drives import Begin, Drives
@@ -35,6 +35,10 @@ LOST_S: Final = 10.0
 """Whoever was not heard for so long is gone."""
 LINE_BYTES: Final = 2000
 """The most that a page may say at once."""
+SEEN: Final = "k"
+"""What a page says when it has drawn a picture."""
+MOST_UNSEEN: Final = 2
+"""So many pictures are on the way to a page: more would wait in buffers and be old when they come."""
 ABANDON: Final = b'{"t":0,"signal":"abandon"}'
 
 
@@ -123,7 +127,8 @@ class Hangar:
             await _leave(flight.viewer, {"moved": True})
         flight.viewer = socket
         flight.fresh.set()
-        tasks = {asyncio.create_task(_hear(socket, flight)), asyncio.create_task(_show(socket, flight))}
+        room = asyncio.Semaphore(MOST_UNSEEN)
+        tasks = {asyncio.create_task(_hear(socket, flight, room)), asyncio.create_task(_show(socket, flight, room))}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -173,7 +178,9 @@ class Hangar:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flight.over.wait(), BEAT_S)
                 break
-            if flight.frames and loop.time() - flight.heard_s > LOST_S:
+            if lost:
+                flight.process.kill()  # it was asked to end, and hangs; its journal has all steps
+            elif flight.frames and loop.time() - flight.heard_s > LOST_S:
                 lost = "the browser was not heard any more"
             else:
                 lost = await self._beat(flight)
@@ -181,6 +188,8 @@ class Hangar:
                 flight.tell(ABANDON)
         try:
             flight.told = await run_in_threadpool(self._settle, flight, lost)
+        except SaqiyaError as error:  # the journal waits for the next start
+            flight.told = {"ended": "fault", "fault": fault_of(error)[1].model_dump()}
         finally:
             del self._flights[flight.lease.id]
             if flight.viewer is not None:
@@ -192,6 +201,8 @@ class Hangar:
             await run_in_threadpool(self._desk.renew, flight.lease.id, flight.lease.person, for_s=LOST_S)
         except LeaseLost as error:
             return f"{error.what}. {error.remedy}"
+        except WorkspaceBusy:
+            pass  # the lease holds for some beats more
         return ""
 
     def _settle(self, flight: Flight, lost: str) -> dict[str, Any]:
@@ -216,24 +227,29 @@ class Hangar:
         return told
 
 
-async def _hear(socket: WebSocket, flight: Flight) -> None:
+async def _hear(socket: WebSocket, flight: Flight, room: asyncio.Semaphore) -> None:
     """Pass on what a page says until it goes."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(WebSocketDisconnect, RuntimeError, KeyError):  # gone, or it sent what is no text
         while flight.viewer is socket:
             line = await socket.receive_text()
-            if len(line) <= LINE_BYTES:
+            if line == SEEN:
+                room.release()
+            elif len(line) <= LINE_BYTES:
                 flight.heard_s = loop.time()
                 flight.tell(line.encode())
 
 
-async def _show(socket: WebSocket, flight: Flight) -> None:
+async def _show(socket: WebSocket, flight: Flight, room: asyncio.Semaphore) -> None:
     """Send the newest frame whenever there is one; a slow page misses some and never falls behind."""
     shown = -1
     while flight.viewer is socket and not flight.over.is_set():
+        await room.acquire()
         await flight.fresh.wait()
         flight.fresh.clear()
-        if flight.viewer is socket and flight.frames != shown and flight.frame:
+        if flight.viewer is not socket or flight.frames == shown or not flight.frame:
+            room.release()
+        else:
             shown = flight.frames
             try:
                 await socket.send_bytes(flight.frame)

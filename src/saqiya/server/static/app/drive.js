@@ -229,8 +229,14 @@ function landed(told) {
 let waiting = null;
 let painting = false;
 
+/** Say that a picture was drawn, or will never be: the server keeps few on the way, so that none is old when it comes. */
+function seen() {
+  if (socket.readyState === WebSocket.OPEN) socket.send("k");
+}
+
 /** Draw the newest picture; one that comes while another is drawn takes the place of whatever waited. */
 async function show(data) {
+  if (waiting) seen();
   waiting = data;
   if (painting) return;
   painting = true;
@@ -238,6 +244,7 @@ async function show(data) {
     const next = waiting;
     waiting = null;
     await frame(next);
+    seen();
     if (!over) tell();
   }
   painting = false;
