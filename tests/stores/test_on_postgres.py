@@ -46,6 +46,13 @@ def test_a_workspace_keeps_to_its_catalog(opened, postgres, try_of):
         opened("own", database=url)
 
 
+def test_its_size_is_told(workspace, try_of):
+    before = workspace.catalog.database.size_bytes()
+    workspace.catalog.put_all([noun for number in range(40) for noun in try_of(workspace, number)])
+    assert before > 0
+    assert workspace.catalog.database.size_bytes() > before
+
+
 def test_a_reader_sees_one_state_and_does_not_wait(url):
     database = Database(url)
     with database.reading() as connection:

@@ -115,7 +115,7 @@ def tax(store: Workspace) -> Tax:
     formats = _formats(store)
     read = sum(one.read_bytes for one in formats)
     written = sum(one.written_bytes for one in formats)
-    catalog = sum(path.stat().st_size for path in store.root.glob("catalog.sqlite*"))
+    catalog = store.catalog.database.size_bytes()
     derived, spool = _size(store.derived), _size(store.spool)
     told = sum(one.read_bytes for one in ingests)
     closed, begun, waiting = _first_batches(store, ingests, passes)

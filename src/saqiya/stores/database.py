@@ -33,6 +33,10 @@ _NO_ROOM: Final = {
 _WRITER: Final = 0x5A9174A  # the advisory lock that every writer of a catalog takes on PostgreSQL
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_SIZE: Final = (
+    "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c "
+    "WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace"
+)
 _DISK_FULL, _LOCK_TIMEOUT = "53100", "55P03"  # PostgreSQL's words
 _databases: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
 
@@ -92,6 +96,14 @@ class Database:
             yield
         finally:
             self._turn.release()
+
+    def size_bytes(self) -> int:
+        """Return what its tables and their indexes take on the disk."""
+        if self.is_sqlite:
+            file = Path(self.engine.url.database or "")
+            return sum(one.stat().st_size for one in file.parent.glob(f"{file.name}*"))
+        with self.reading() as connection:
+            return int(connection.exec_driver_sql(_SIZE).scalar() or 0)
 
     def close(self) -> None:
         """Close every connection."""

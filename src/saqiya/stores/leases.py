@@ -17,11 +17,12 @@ from saqiya.stores.desk_tables import leases
 __all__ = ["LeaseRow", "LeaseState", "at", "changed", "held", "of", "store", "waiting"]
 
 _NAMES: Final = tuple(leases.c.keys())
+_PAGE: Final = 1000
 # Written once: to write a statement anew takes longer than to answer it.
 _HERE: Final = sa.and_(leases.c.request == sa.bindparam("a_request"), leases.c.slot == sa.bindparam("a_slot"))
 _AT: Final = sa.select(leases).where(_HERE)
 _OF: Final = sa.select(leases).where(leases.c.id == sa.bindparam("an_id"))
-_CHANGED: Final = sa.select(leases).where(leases.c.seq > sa.bindparam("after")).order_by(leases.c.seq)
+_CHANGED: Final = sa.select(leases).where(leases.c.seq > sa.bindparam("after")).order_by(leases.c.seq).limit(_PAGE)
 _HELD: Final = (
     sa.select(leases)
     .where(leases.c.person == sa.bindparam("a_person"), leases.c.state == "leased")
@@ -95,7 +96,12 @@ def of(connection: sa.Connection, lease_id: str) -> LeaseRow | None:
 
 def changed(connection: sa.Connection, after_seq: int) -> list[LeaseRow]:
     """Return every row that changed after an entry of the trail, in that order."""
-    return [_row(row) for row in connection.execute(_CHANGED, {"after": after_seq})]
+    found: list[LeaseRow] = []
+    while True:
+        part = [_row(row) for row in connection.execute(_CHANGED, {"after": found[-1].seq if found else after_seq})]
+        found += part
+        if len(part) < _PAGE:
+            return found
 
 
 def held(connection: sa.Connection, person: str, now_ns: int) -> list[LeaseRow]:
