@@ -18,7 +18,7 @@ from saqiya.loop.board import Wanted
 from saqiya.loop.flywheel import Flywheel
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import EVIL, build, served
+from lab import EVIL, PASSWORD, build, served
 from shots import CHROMIUM, PAGES, WIDTHS, WRONG, overhear, sign_in
 
 expect.set_options(timeout=30_000)  # of a machine that does much else; nothing is asserted about time
@@ -295,3 +295,32 @@ def test_an_admin_lets_somebody_in_and_keeps_them_out(people, wheel, address, br
     row = page.get_by_role("row", name=re.compile("newcomer"))
     row.first.get_by_role("button", name="Disable").click()
     expect(page.get_by_role("row", name=re.compile("newcomer disabled"))).to_be_visible()
+
+
+def test_one_button_asks_for_the_next_step_and_says_who_asked(people):
+    page = people("vic")
+    page.goto("/")
+    expect(page.get_by_role("button", name="Turn the wheel")).to_be_disabled()
+    page = people("rob")
+    page.goto("/")
+    page.get_by_role("button", name="Turn the wheel").click()
+    expect(page.locator("#now")).to_contain_text("rob asked for it")
+
+
+def test_the_film_of_a_medoid_plays(people):
+    page = queue(people("rob"))
+    film = page.locator("video[role=button]").first
+    film.focus()
+    page.keyboard.press("Enter")
+    expect(film).to_have_js_property("paused", False)
+
+
+def test_who_is_not_signed_in_is_led_to_the_form_and_back(people):
+    page = people("")
+    page.goto("/policies")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("Name").fill("vic")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/policies")
+    people.wrong.clear()  # the browser writes the refusal down

@@ -59,7 +59,15 @@ def now_of(wheel: Flywheel) -> Now | Holdings:
 def _shown(request: Request, who: Viewer, here: Kept, name: str) -> HTMLResponse:
     now = here.get("wheel", now_of)
     lead = here.get("lead time", lambda wheel: wheel.desk.lead_time())
-    return page(request, who, name, now=now, turning=isinstance(now, Now), lead=lead, behind=here.behind("wheel"))
+    return page(
+        request,
+        who,
+        name,
+        now=now,
+        turning=isinstance(now, Now),
+        lead=lead,
+        behind=here.wheel.clock() if here.behind("wheel") else 0,
+    )
 
 
 @router.get("/")

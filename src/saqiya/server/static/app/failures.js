@@ -214,6 +214,15 @@ for (const button of document.querySelectorAll(".legend button")) {
     filters.requestSubmit();
   });
 }
+for (const film of document.querySelectorAll("video[role=button]")) { // small films: a click, Enter, or the mouse over it
+  const toggle = () => { if (film.paused) film.play(); else film.pause(); };
+  film.addEventListener("click", toggle);
+  film.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    toggle();
+  });
+}
 let soon = 0;
 function later(wait) {
   clearTimeout(soon);

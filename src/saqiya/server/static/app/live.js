@@ -13,7 +13,10 @@ const source = new EventSource("/live");
 source.addEventListener("hello", () => show(true));
 source.addEventListener("stored", (event) => {
   show(true);
-  document.body.dispatchEvent(new CustomEvent("stored", { detail: JSON.parse(event.data) }));
+  const told = JSON.parse(event.data);
+  document.body.dispatchEvent(new CustomEvent("stored", { detail: told }));
+  const words = Object.entries(told.kinds).map(([kind, n]) => `${n} ${kind.replaceAll("_", " ")}`);
+  document.getElementById("told").textContent = `New: ${words.slice(0, 3).join(", ")}`; // for screen readers
 });
 source.addEventListener("error", () => show(false));
 addEventListener("pagehide", () => source.close());
