@@ -54,3 +54,5 @@ def test_outcome_length_and_lateness_are_said():
     late = np.where(np.arange(100) < 50, 400.0, 20.0)
     (found,) = doubts(shown(late_t_ns=T_NS, late_ms=late))
     assert (found.kind, found.start_ns, found.end_ns) == ("late", 0, 5_000_000_000)
+    assert found.said == "for 5.0 s the picture came more than 150 ms late"
+    assert doubts(shown(late_t_ns=T_NS, late_ms=np.where(np.arange(100) == 50, 400.0, 20.0))) == ()  # one picture

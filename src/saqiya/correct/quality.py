@@ -24,6 +24,8 @@ JOLT = 0.2
 """And at least so large, in shares of the range that their actions take."""
 CLIPPED = 0.2
 LATE_MS = 150.0
+LATE_S = 0.2
+LATE_SAID = f"for {{s:.1f}} s the picture came more than {LATE_MS:.0f} ms late"
 SHORT = 0.4
 MOST_N = 3
 
@@ -69,7 +71,7 @@ def doubts(shown: Shown) -> tuple[Doubt, ...]:
         *_longest("idle", "the hand stands still for {s:.1f} s", _still(shown), shown.t_ns, at_least_s=IDLE_S),
         *_longest("jolt", "the pace jumps", _jolts(shown), shown.t_ns),
         *_longest("clipped", "an action stays at its limit for {s:.1f} s", _clipped(shown), shown.t_ns),
-        *_longest("late", "the picture came {s:.1f} s long more than 150 ms late", _late(shown), shown.late_t_ns),
+        *_longest("late", LATE_SAID, _late(shown), shown.late_t_ns, at_least_s=LATE_S),
     ]
     return tuple(sorted(found, key=lambda one: (one.start_ns, one.kind)))
 
