@@ -18,6 +18,7 @@ from saqiya.loop.flywheel import Flywheel
 from saqiya.server.app import create_app
 from saqiya.server.run import listening
 from saqiya.server.settings import ServerSettings, read_secret
+from saqiya.server.wire import cursor_of
 
 # -- ways out of the workspace ---------------------------------------------------------------------------------------
 
@@ -183,6 +184,26 @@ def hostile_name(house):
     admin = house.signed_in("admin")
     for name in ("<b>", "../x", "a b", "a\nb", "\u202eadmin", "", "x" * 65, "a/b", "a\u0000"):
         assert kind_of(admin.post("/api/v1/people", json={"name": name}))[0] == 422
+
+
+@attack(
+    "text", "a place in a list that nobody gave out: of another kind, beyond every number, no JSON", "422 UsageError"
+)
+def made_up_cursor(house):
+    client = house.signed_in("admin")
+    made_up = (
+        cursor_of(1 << 70),
+        cursor_of("x"),
+        cursor_of(1, 2),
+        cursor_of(-1.0, "a", 3),
+        "!!!",
+        "e30",
+        "W10",
+        "W251bGxd",
+    )
+    for route in ("episodes", "trail", "failures"):
+        for one in made_up:
+            assert kind_of(client.get(f"/api/v1/{route}", params={"after": one})) == (422, "UsageError")
 
 
 @attack("text", "SQL in filters and ids", "it is a value like any other")

@@ -66,9 +66,14 @@ def place_of(cursor: str, kinds: Sequence[type]) -> tuple[Any, ...] | None:
     except (binascii.Error, ValueError, RecursionError):
         place = None
     fits = isinstance(place, list) and len(place) == len(kinds)
-    if not fits or any(type(one) is not kind for one, kind in zip(place, kinds, strict=True)):
+    if not fits or not all(type(one) is kind and _small(one) for one, kind in zip(place, kinds, strict=True)):
         raise UsageError("is no place in a list", subject=cursor[:80], remedy="Give `next` of the page before.")
     return tuple(place)
+
+
+def _small(value: object) -> bool:
+    """Say whether a database takes a number as it is."""
+    return not isinstance(value, int) or abs(value) < 1 << 63
 
 
 class Shown(Answer):
