@@ -148,7 +148,7 @@ def _fault(wheel: Flywheel, one: Named) -> str:
         found = [str(two.get("what", "")) for two in audits[0].findings if two.get("severity") == "fault"][
             :FAULTS_SHOWN
         ]
-        return f"the audit holds it back ({'; '.join(found)}): saqiya audit {one.episode.id} --release"
+        return f"the audit holds it back ({'; '.join(found)}): saqiya audit {one.episode.id} --release WHY --who NAME"
     return ""
 
 
