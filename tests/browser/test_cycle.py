@@ -19,7 +19,16 @@ pytest.importorskip("gym_pusht", reason="Push-T is not installed: pip install 's
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from saqiya.domain.nouns import Correction, CorrectionRequest, DatasetVersion, Episode, Failure, Role, Submission
+from saqiya.domain.nouns import (
+    Correction,
+    CorrectionRequest,
+    DatasetVersion,
+    Episode,
+    Failure,
+    Rank,
+    Role,
+    Submission,
+)
 from saqiya.loop.flywheel import Flywheel
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -251,3 +260,26 @@ def test_a_wrong_password_lets_nobody_in(people, address):
     page.get_by_role("link", name="Sign in").click()
     expect(page.get_by_label("Password")).to_be_visible()
     page.close()
+
+
+def test_a_link_lets_somebody_in_once_and_asks_for_a_password_of_their_own(people, wheel, address):
+    wheel.staff.add("nina", Rank.OPERATOR, by="ada", password="made by somebody else")
+    told = people("ada").evaluate(
+        """async () => (await fetch("/api/v1/people/nina/link", { method: "POST",
+        headers: { "X-CSRF-Token": document.querySelector("meta[name=csrf]").content } })).json()"""
+    )
+    page = people("ada").context.browser.new_page()
+    page.goto(told["link"])
+    page.get_by_label("New password").fill("short")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("New password").fill("nobody knows this one")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{address}/")
+    assert wheel.staff.sign_in("nina", "nobody knows this one").name == "nina"
+    page.goto(told["link"])
+    page.get_by_label("New password").fill("nobody knows this one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("link was used")
+    page.close()
+    people.wrong.clear()
