@@ -241,7 +241,7 @@ def _gaps(places: Places, whole: float, left: float) -> tuple[list[PlanItem], li
                 region=where,
                 starts=tuple(place.start for place in fresh if place.start is not None),
                 cards=() if fresh else (f"Put {', '.join(f'{name} {value}' for name, value in one.factors.items())}",),
-                reason=f"{one.why.rstrip('.')}. Its failures are counted in the modes above, so no gain of its own is known.",
+                reason=f"{one.why.rstrip('.')}. Its failures count in the modes above: its own gain is not known.",
             )
         )
     unmet = [one for one in gaps if not one.met_n]
