@@ -120,3 +120,10 @@ def test_it_draws_without_opengl(site):
 def test_what_makes_no_sense_is_refused_in_words(site, act, said):
     with pytest.raises(SiteFault, match=said):
         act(site)
+
+
+def test_the_table_stays_square_in_a_picture_that_is_not(site):
+    site.reset(site.sample_start(3))
+    square, wide = site.render(height=96, width=96), site.render(height=96, width=160)
+    np.testing.assert_array_equal(wide[:, 32:128], square)
+    assert (wide[:, :32] == wide[0, 0]).all()

@@ -29,6 +29,7 @@ PERIOD_NS = 30_000_000
 COVERED = 0.95
 ALIGNED = 0.5
 PUSHED = 20.0
+BESIDE = 211
 PHASES = ("reach", "push", "align", "place")
 
 # The ranges that gym-pusht draws a start from.
@@ -159,9 +160,15 @@ class PushT:
         return self._seen(())
 
     def render(self, *, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the table as uint8 (height, width, 3) RGB, a cross where the finger is drawn to."""
-        self._env.visualization_height, self._env.visualization_width = height, width
-        picture: NDArray[np.uint8] = self._env.render()
+        """Return the table as uint8 (height, width, 3) RGB, a cross where the finger is drawn to.
+
+        The table is square: what a wider or higher picture has beside it is grey.
+        """
+        side = min(height, width)
+        self._env.visualization_height = self._env.visualization_width = side
+        picture = np.full((height, width, 3), BESIDE, np.uint8)
+        top, left = (height - side) // 2, (width - side) // 2
+        picture[top : top + side, left : left + side] = self._env.render()
         return picture
 
     def close(self) -> None:

@@ -18,5 +18,6 @@ router = APIRouter()
 @router.get("/episodes/{ref}", response_class=HTMLResponse)
 def episode(request: Request, ref: Ref, here: Here, who: Viewer) -> HTMLResponse:
     """Show a try; `?t=SECONDS` names the moment, `&beside=ID` another try."""
-    seen = here.wheel.replay.overview(ref)
-    return page(request, who, "episode.html", seen=seen, known=plain(seen))
+    seen, policy = here.wheel.replay.overview(ref), here.wheel.episode(ref).policy
+    named = here.wheel.key_of(policy) if policy else seen.policy
+    return page(request, who, "episode.html", seen=seen, policy=named, known=plain(seen))
