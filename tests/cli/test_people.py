@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from saqiya.cli import people  # noqa: F401 - importing registers its commands
 from saqiya.cli.app import app
+from saqiya.domain.contracts import Roll
+from saqiya.domain.nouns import Qualification, Source
 from saqiya.errors import SignInRefused, UnknownId, UsageError
 from saqiya.loop.flywheel import Flywheel
 
@@ -85,3 +87,27 @@ def test_a_token_expires_and_a_new_password_ends_what_was_signed(root):
         now[0] += 2 * 86_400 * 10**9
         with pytest.raises(SignInRefused):
             wheel.staff.token(secret)
+
+
+def test_whoever_has_not_shown_the_task_is_offered_nothing_else_of_it(turned):
+    run(turned, "add", "bob")
+    with Flywheel(turned) as wheel:
+        wheel.detect()
+        wheel.triage()
+        wheel.desk.claim("bob", wheel.requests()[0].id)
+    made = run(turned, "exam", "--count", "2", "--needed", "2")
+    with Flywheel(turned) as wheel:
+        wheel.desk.hand_back(wheel.desk.held("bob")[0].id, "bob")
+        assert [one.request.id for one in wheel.desk.queue("bob") if not one.blocked] == [made["request"]]
+        for number in range(2):
+            lease = wheel.desk.claim("bob")
+            roll = Roll(f"shown/{number}", lease.start, Source.CORRECTION, operator="bob")
+            wheel.desk.submit(lease.id, "bob", next(iter(wheel.roller([roll]))).episode.id)
+        assert [(one.tries, one.passed) for one in wheel.store.catalog.all(Qualification)] == [(1, False), (2, True)]
+        assert wheel.desk.claim("bob").request.id != made["request"]
+
+
+def test_an_examination_needs_starts_of_one_task(root):
+    run(root, "add", "bob")
+    with pytest.raises(UsageError, match="one task"):
+        run(root, "exam")

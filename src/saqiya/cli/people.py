@@ -12,6 +12,7 @@ import typer
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.domain.nouns import Rank
+from saqiya.loop.exams import known
 from saqiya.loop.staff import Profile
 
 people = typer.Typer(help="People: add, list, disable, new passwords, tokens for programs.", no_args_is_help=True)
@@ -106,6 +107,25 @@ def token(
             return
         made, secret = wheel.staff.issue(name, purpose, [scope.value], days=days, by=by)
     _told(name, secret, f"{made.id}, until {_day(made.expires_ns)}, for what a {scope.value} may.", as_json=as_json)
+
+
+@people.command()
+def exam(
+    tries: Annotated[list[str] | None, typer.Argument(help="Tries from whose starts; none: fresh starts.")] = None,
+    count: Annotated[int, typer.Option(help="How many fresh starts.", min=1)] = 5,
+    needed: Annotated[int, typer.Option(help="How many must succeed.", min=1)] = 4,
+    by: By = "command line",
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask everybody who wants to work on a task to show it first; the site's criterion judges, else a reviewer."""
+    with opened(where, quiet=True) as wheel:
+        task, starts = known(wheel, tries or (), count=count)
+        made = wheel.desk.refer(task, starts, needed=needed, by=by)
+    if as_json:
+        emit(made)
+    else:
+        say(f"Whoever does {needed} of {len(starts)} may work on {task}; before that nothing else of it is theirs.")
 
 
 def _asked() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from saqiya.detect.stage import outcomes_of
@@ -18,6 +19,7 @@ from saqiya.domain.nouns import (
 )
 from saqiya.domain.streams import Start
 from saqiya.errors import UsageError
+from saqiya.loop import draws
 from saqiya.loop.slots import Asked
 from saqiya.stores.trail import append
 
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from saqiya.loop.desk import Desk
+    from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["examined", "refer"]
+__all__ = ["examined", "known", "refer"]
 
 EXAM = "reference"
 
@@ -58,6 +61,28 @@ def refer(desk: Desk, task: str, starts: tuple[Start, ...], *, needed: int, by: 
     return desk.catalog.get(stored[1].id, Reference)
 
 
+def known(wheel: Flywheel, tries: Sequence[str], *, count: int) -> tuple[str, tuple[Start, ...]]:
+    """Return task and starts for a reference: those of stored tries, or `count` fresh ones at the site.
+
+    Raises:
+        UsageError: the tries are of several tasks or without a start, or there is no site to draw starts at.
+    """
+    if not tries and wheel.turning:
+        number = len(wheel.store.catalog.all(Reference))
+        drawn = draws.starts(wheel.site, wheel.config.run.seed, EXAM, number, count, region=1.0)
+        return wheel.config.task.name, drawn
+    shown = [wheel.episode(one) for one in tries]
+    starts = tuple(one.start for one in shown if one.start is not None)
+    tasks = {one.task for one in shown}
+    if len(tasks) != 1 or len(starts) < len(shown):
+        raise UsageError(
+            "need tries of one task, each with its start",
+            subject=", ".join(tries) or "no try",
+            remedy="Name tries whose start is stored: saqiya query.",
+        )
+    return tasks.pop(), starts
+
+
 def examined(
     desk: Desk, asked: Asked, person: str, last: Submission, *, verdict: Verdict | None = None
 ) -> Qualification:
@@ -66,7 +91,7 @@ def examined(
     The site's criterion judges each episode; where it says nothing, a reviewer did.
     """
     if asked.examines is None:
-        raise UsageError("is no reference", subject=asked.key, remedy="Make one: desk.refer.")
+        raise UsageError("is no reference", subject=asked.key, remedy="Make one: saqiya people exam.")
     found = {one.id: one for one in desk.catalog.referring(asked.request.id, Submission) if one.operator == person}
     found[last.id] = last
     episodes = [desk.catalog.get(one.episode, Episode) for one in found.values()]
