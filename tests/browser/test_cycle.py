@@ -282,7 +282,16 @@ def test_a_link_lets_somebody_in_once_and_asks_for_a_password_of_their_own(peopl
     page.get_by_label("New password").fill("nobody knows this one")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{address}/")
-    assert wheel.staff.sign_in("nina", "nobody knows this one").name == "nina"
+    page.get_by_role("link", name="nina").click()
+    page.get_by_label("Password", exact=True).fill("not it at all")
+    page.get_by_label("New password").fill("another one of my own")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Password", exact=True).fill("nobody knows this one")
+    page.get_by_label("New password").fill("another one of my own")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("status").first).to_contain_text("new password")
+    assert wheel.staff.sign_in("nina", "another one of my own").name == "nina"
     page.goto(told["link"])
     page.get_by_label("New password").fill("nobody knows this one")
     page.get_by_role("button", name="Sign in").click()

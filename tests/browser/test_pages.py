@@ -106,6 +106,8 @@ def test_the_menu_of_a_phone_opens(people):
     page.set_viewport_size({"width": 390, "height": 800})
     expect(page.get_by_role("link", name="Policies")).to_be_hidden()
     page.get_by_role("button", name="Menu").click()
+    first = page.get_by_role("link", name="Failures").bounding_box()
+    assert first["y"] >= page.get_by_role("button", name="Menu").bounding_box()["y"] + 20  # below it, not across it
     page.get_by_role("link", name="Policies").click()
     page.wait_for_url("**/policies")
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -114,3 +114,30 @@ def local(target: str) -> str:
     """Return where to go after signing in: a path of this server, whatever was asked for."""
     plain = target.isprintable() and target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if plain and "\\" not in target else "/"
+
+
+@router.get("/account", include_in_schema=False)
+def account(request: Request, who: Viewer, *, changed: bool = False) -> Response:
+    """Show the form in which people change their own password."""
+    return page(request, who, "account.html", fault=None, changed=changed)
+
+
+@router.post("/account", include_in_schema=False)
+def account_form(
+    request: Request,
+    who: Viewer,
+    old: Annotated[str, Form(max_length=1024)],
+    new: Annotated[str, Form(max_length=1024)],
+) -> Response:
+    """Change one's own password from the form."""
+    gate = gate_of(request)
+    try:
+        person, secret = gate.change_password(request, who, old=old, new=new)
+    except (Refused, SignInRefused, UsageError) as refused:
+        status, fault, headers = fault_of(refused)
+        answer = page(request, who, "account.html", status=status, fault=fault, changed=False)
+        answer.headers.update(headers)
+        return answer
+    response = RedirectResponse("/account?changed=true", status_code=303)
+    gate.welcome(response, person, secret)
+    return response
