@@ -194,7 +194,7 @@ def accept_it(page: Page, submission: Submission) -> None:
     page.get_by_text("Spans and labels").click()
     page.locator("#from-0").fill("0")
     page.locator("#to-0").fill(str(NAMED_S))
-    page.get_by_role("button", name="Say it").click()
+    page.get_by_role("button", name="Decide").click()
     page.wait_for_url("**/review")
     expect(page.get_by_role("heading", name="0 submissions wait")).to_be_visible()
 

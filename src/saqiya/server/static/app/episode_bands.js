@@ -106,8 +106,9 @@ export class Bands {
     brush.fillText(cut(brush, row.name, LEFT - 10), LEFT - 6, top + LANE / 2);
     brush.textAlign = "left";
     for (const band of row.bands) {
+      if (band.start_ns > this.end) continue; // of another try, that lasted longer
       const x = Math.round(this.x(band.start_ns) * 2) / 2;
-      const width = Math.max(band.kind === "alarm" ? 3 : 1, Math.round(this.x(band.end_ns) * 2) / 2 - x);
+      const width = Math.max(band.kind === "alarm" ? 3 : 1, Math.round(this.x(Math.min(band.end_ns, this.end)) * 2) / 2 - x);
       brush.globalAlpha = band.kind === "uncertainty" ? Math.max(0.04, band.level) : 1;
       brush.fillStyle = ink[colour(band)];
       brush.fillRect(x, top, width - (band.kind === "uncertainty" ? 0 : 0.5), LANE);

@@ -204,7 +204,7 @@ class Plot {
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false }, sync: { key: SYNC, setSeries: false } },
       scales: { x: { time: false, range: () => this.plots.view }, y: { range: (_, low, high) => roomy(low, high) } },
       axes: [
-        { ...axis, size: 22, gap: 2, values: (_, ticks) => ticks.map((t) => clock(t, digits(ticks))), space: 70 },
+        { ...axis, size: 22, gap: 2, values: (_, ticks) => ticks.map((t, at) => clock(t, digits(ticks)) + (at === 0 && t < 60e9 ? " s" : "")), space: 70 },
         { ...axis, size: LEFT, gap: 4, values: (_, ticks) => ticks.map((value) => Number(value.toPrecision(6)).toString()), space: 28 },
       ],
       hooks: {

@@ -37,6 +37,7 @@ function resize(count) {
   if (count === total) return;
   total = count;
   inner.style.height = `${total * ROW_PX}px`;
+  list.classList.toggle("none", total === 0);
   document.getElementById("total").textContent = total === 1 ? "1 failure" : `${total.toLocaleString("en")} failures`;
   if (at >= total) at = total - 1;
 }
@@ -66,7 +67,7 @@ function item(index, [id, key, label, state, moment, phase, person]) {
   const title = label ? label.replaceAll("_", " ") : "no mode yet";
   made.append(
     text("title", title), text("end sub", state),
-    text("sub", `${key}${phase ? `, ${phase.replaceAll("_", " ")}` : ""}`), text("end sub", `${person ? `${person}, ` : ""}${moment.toFixed(1)} s`),
+    text("sub", `${key}${phase ? `, ${phase.replaceAll("_", " ")}` : ""}`), text("end sub", `${person ? `${person}, ` : ""}at ${moment.toFixed(1)} s`),
   );
   made.addEventListener("click", () => choose(index));
   return made;
