@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saqiya.domain.nouns import Correction, FactorClaim, Rank, Verdict
+from saqiya.domain.nouns import Correction, FactorClaim, Lineage, Policy, Rank, Verdict
 from saqiya.domain.streams import Span, Stream
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UnknownId, UsageError
 from saqiya.loop.flywheel import Flywheel
@@ -177,6 +177,25 @@ def test_an_assigned_failure_is_offered_to_one_person_until_it_is_undone(crowd):
     crowd.desk.hand_back(crowd.desk.held("bob")[0].id, "bob")
     crowd.desk.undo(made.id, "sue")
     assert crowd.desk.claim("ann", request.id).person == "ann"
+
+
+def test_a_failure_is_assigned_to_nobody_who_takes_no_work(crowd):
+    crowd.people("vera", rank=Rank.VIEWER)
+    with pytest.raises(GuardRefusal, match="takes no work"):
+        crowd.desk.assign(crowd.request().failures[0], "vera", "sue")
+
+
+def test_a_try_of_a_policy_alone_is_no_correction(crowd):
+    request = crowd.request()
+    lease, t_ns = crowd.desk.claim("ann"), np.array([0, 10**8])
+    held = {"action/executed": Stream(t_ns, np.ones((2, 1))), "author": Stream(t_ns, np.zeros((2, 1), np.uint8))}
+    policy = Policy(
+        id=crowd.id("policy"), name="p", lineage=Lineage.UNKNOWN, trainer="t", weights=None, spec=None, dataset=None
+    )  # fmt: skip
+    alone = crowd.episode(held=held, policy=crowd.put("policy/0", policy).id)
+    with pytest.raises(GuardRefusal, match="nobody took over"):
+        crowd.desk.submit(lease.id, "ann", alone.id)
+    assert crowd.desk.held("ann")[0].request == request
 
 
 def test_nobody_is_asked_to_correct_what_was_dismissed_until_that_is_undone(crowd):

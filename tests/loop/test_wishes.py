@@ -6,7 +6,7 @@ import pytest
 
 from saqiya.deploy import stage as deploy
 from saqiya.domain.nouns import Decision, GateDecision
-from saqiya.errors import GuardRefusal
+from saqiya.errors import GuardRefusal, UnknownId
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.wishes import roll_back, wish, wish_of
 
@@ -36,6 +36,14 @@ def test_a_wish_stands_until_its_turn_is_over(wheel):
     assert wish_of(wheel) == said
     assert wish(wheel, by="ren") == said
     assert wheel.staff.trail.read(limit=1)[0].what == "wish"
+
+
+def test_what_else_is_asked_for_meanwhile_is_refused_and_not_forgotten(promoted):
+    wish(promoted, by="rob")
+    with pytest.raises(UnknownId):
+        wish(promoted, by="ren", policy="nothing")
+    with pytest.raises(GuardRefusal, match="asked for already: turn"):
+        wish(promoted, by="ren", policy="turn-0/policy")
 
 
 def test_nothing_is_wished_for_at_first(wheel):

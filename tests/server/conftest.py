@@ -54,7 +54,8 @@ class House:
     def spare_episode(self) -> str:
         """A try that nobody handed in yet."""
         given = {one.episode for one in self.wheel.store.catalog.all(Submission)}
-        return next(one.id for one in self.wheel.store.catalog.all(Episode) if one.id not in given)
+        tries = self.wheel.store.catalog.all(Episode)
+        return next(one.id for one in tries if one.id not in given and one.policy is None)
 
     def token(self, name: str, rank: Rank, days: float = 1.0) -> str:
         """A token of somebody's program."""

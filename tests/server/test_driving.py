@@ -6,7 +6,7 @@ import time
 import pytest
 from tests.loop.driven import asked
 
-from saqiya.domain.nouns import Episode, OutcomeClaim
+from saqiya.domain.nouns import Episode, OutcomeClaim, Rank
 from saqiya.loop.cockpit import parts
 from saqiya.server import driving
 from saqiya.server.driving import Hangar
@@ -133,6 +133,20 @@ def test_a_browser_that_dies_loses_no_step_and_its_lease_goes_back(house, client
     claims = house.wheel.store.catalog.referring(episode.id, OutcomeClaim)
     assert [one.value.value for one in claims] == ["aborted"]
     assert house.wheel.desk.claim(house.person(f"next-{lease.person}"), lease.request.id).slot == lease.slot
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"rank": Rank.VIEWER}], ids=str)
+def test_whoever_may_work_no_more_stops_driving(house, client, lease, monkeypatch, change):
+    monkeypatch.setattr(driving, "BEAT_S", 0.2)
+    with tab(client, lease) as session:
+        one = Tab(session)
+        one.until(lambda told: told["human_steps"] > 2, axes=RIGHT)
+        house.wheel.staff.change(lease.person, by="test", **change)
+        told = one.end()
+    assert told["lost"]
+    assert told["submission"] == ""
+    assert told["episode"]
+    assert house.wheel.desk.held(lease.person) == ()
 
 
 def test_a_drive_whose_process_is_killed_says_so_and_keeps_what_was_done(house, client, lease):

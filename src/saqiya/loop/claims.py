@@ -172,12 +172,16 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
 
     Raises:
         LeaseLost: somebody else took the slot meanwhile. The episode stays stored: claim again and hand it in there.
-        GuardRefusal: the episode was handed in for another slot.
+        GuardRefusal: the episode was handed in for another slot, or a policy did all of it.
         UnknownId: there is no such episode.
     """
     episode = desk.catalog.get(episode_id, Episode)
     with desk.database.reading() as connection:
         row = _mine(connection, lease_id, person)
+    if episode.policy is not None and _alone(desk, episode):
+        raise GuardRefusal(
+            "nobody took over in it: it is no correction", subject=episode.id, remedy="Hand in a try of your own."
+        )
     asked = desk.asked(row.request)
     cost = _cost(desk, episode)
     made = Submission(
@@ -306,6 +310,12 @@ class _Cost:
     takeovers: int
     latency_ms: float | None
     hesitation: float | None
+
+
+def _alone(desk: Desk, episode: Episode) -> bool:
+    """Say whether a try tells who acted, and no person did."""
+    author = desk.wheel.store.streams(episode).get("author")
+    return author is not None and not author.values.any()
 
 
 def _cost(desk: Desk, episode: Episode) -> _Cost:

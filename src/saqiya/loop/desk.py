@@ -22,6 +22,7 @@ from saqiya.domain.nouns import (
     Failure,
     ModeName,
     Noun,
+    Rank,
     Reference,
     Review,
     Submission,
@@ -29,7 +30,7 @@ from saqiya.domain.nouns import (
     Verdict,
 )
 from saqiya.domain.streams import Span, Start
-from saqiya.errors import UsageError
+from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop import books, claims, reviews
 from saqiya.loop.books import Agreement, Past
 from saqiya.loop.claims import Lease, Offer
@@ -189,9 +190,11 @@ class Desk:
 
         Raises:
             UnknownId: there is no such failure or person.
+            GuardRefusal: the person may take no work, and then nobody could.
         """
         found = self.catalog.get(failure, Failure)
-        self.people.known(person)
+        if not (known := self.people.known(person)).rank.covers(Rank.OPERATOR):
+            raise GuardRefusal(f"is a {known.rank} and takes no work", subject=person, remedy="Ask an operator.")
         made = Assignment(id=self.catalog.new_id("assignment"), failure=found.id, person=person, author=by)
         return self.record(made, f"{self.catalog.key_of(found.id)}/assignment/{made.id}", by, "assign", found.id)
 

@@ -35,20 +35,28 @@ def wish_of(wheel: Flywheel) -> Wish | None:
 
 
 def wish(wheel: Flywheel, *, by: str, policy: str = "") -> Wish:
-    """Ask for the next turn, or to roll back to a policy; while something is asked for, that is returned.
+    """Ask for the next turn, or to roll back to a policy; asked twice, the first is returned.
 
     Raises:
-        GuardRefusal: the wheel rests, or `to_roll_back` refuses.
+        GuardRefusal: something else is asked for, the wheel rests, or `to_roll_back` refuses.
+        UnknownId: there is no such policy.
     """
-    held = wish_of(wheel)
+    held, catalog = wish_of(wheel), wheel.store.catalog
     if held is not None:
-        return held
+        if held.policy == (catalog.get(policy, Policy).id if policy else None):
+            return held
+        raise GuardRefusal(
+            "something else is asked for already: "
+            + (f"to roll back to {catalog.key_of(held.policy)}" if held.policy else f"turn {held.turn}"),
+            subject=wheel.scope,
+            remedy="Run saqiya turn --watch, which does it; then ask again.",
+        )
     rests = stopped_because(wheel)
     if not policy and rests:
         raise GuardRefusal(
             f"the wheel rests: {rests}", subject=wheel.scope, remedy="Raise [stop] in saqiya.toml first."
         )
-    catalog, now_ns = wheel.store.catalog, wheel.clock()
+    now_ns = wheel.clock()
     asked = to_roll_back(wheel, policy)[0].id if policy else None
     made = Wish(id=catalog.new_id("wish"), turn=wheel.number, policy=asked, author=by)
 

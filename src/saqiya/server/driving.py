@@ -20,7 +20,8 @@ from typing import Any, Final
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from saqiya.errors import LeaseLost, SaqiyaError, WorkspaceBusy
+from saqiya.domain.words import Rank
+from saqiya.errors import LeaseLost, SaqiyaError, UnknownId, WorkspaceBusy
 from saqiya.loop.claims import Lease
 from saqiya.loop.cockpit import parts, start
 from saqiya.loop.drives import Begin, Drives
@@ -146,7 +147,7 @@ class Hangar:
         """
         loop = asyncio.get_running_loop()
         async with self._starting:
-            lease = await run_in_threadpool(self._desk.renew, lease_id, person, for_s=LOST_S)
+            lease = await run_in_threadpool(self._hold, lease_id, person)
             flight = self._flights.get(lease.id)
             if flight is not None and not flight.over.is_set() and begin in {None, flight.begin}:
                 flight.heard_s = loop.time()
@@ -198,12 +199,23 @@ class Hangar:
 
     async def _beat(self, flight: Flight) -> str:
         try:
-            await run_in_threadpool(self._desk.renew, flight.lease.id, flight.lease.person, for_s=LOST_S)
-        except LeaseLost as error:
+            await run_in_threadpool(self._hold, flight.lease.id, flight.lease.person)
+        except (LeaseLost, UnknownId) as error:
             return f"{error.what}. {error.remedy}"
         except WorkspaceBusy:
             pass  # the lease holds for some beats more
         return ""
+
+    def _hold(self, lease_id: str, person: str) -> Lease:
+        """Renew a lease for somebody who may still work here: the door saw them only when they came in.
+
+        Raises:
+            LeaseLost: it is not theirs, or they take no work any more.
+            UnknownId: they are kept out.
+        """
+        if not self._desk.people.known(person).rank.covers(Rank.OPERATOR):
+            raise LeaseLost("its holder takes no work any more", subject=lease_id, remedy="Ask an admin.")
+        return self._desk.renew(lease_id, person, for_s=LOST_S)
 
     def _settle(self, flight: Flight, lost: str) -> dict[str, Any]:
         """Take in what a drive left and say what became of it; the lease stays with whoever is still there."""

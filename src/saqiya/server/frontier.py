@@ -73,6 +73,8 @@ class Frontier:
                 subject=headers.get("host", "")[:80],
                 remedy=f"Use {self._settings.address}.",
             )
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:  # which no database takes
+            return Refused(404, "NotFound", "there is nothing at this address", remedy="Leave out the NUL.")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._most(scope):
             return Refused(413, "TooLarge", TOO_LARGE, remedy=f"Send {self._most(scope)} bytes at most.")

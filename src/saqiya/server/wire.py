@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from saqiya.domain.nouns import Noun
 from saqiya.errors import UsageError
 
-__all__ = ["Cursor", "Limit", "Page", "Ref", "Shown", "cursor_of", "place_of", "plain", "shown"]
+__all__ = ["Cursor", "Limit", "Line", "Page", "Ref", "Shown", "cursor_of", "place_of", "plain", "shown"]
 
 T = TypeVar("T")
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An id, a key, or a part of an id."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text without line breaks and what else a database or a terminal takes amiss."""
 PersonName = Annotated[str, StringConstraints(max_length=64, pattern=r"^\w[\w.@+-]*$")]
 Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True, pattern=r"^[^\x00]+$")]

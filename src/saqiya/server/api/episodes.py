@@ -34,6 +34,7 @@ _PICTURES: Final[dict[int | str, dict[str, Any]]] = {
 }
 _DIGITS: Final = 6
 """Values are rounded to a millionth of the range that their column shows."""
+_EXACT: Final = 2.0**53
 _FILM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"video/mp4": {}}, "description": "The film."},
     206: {"content": {"video/mp4": {}}, "description": "A part of the film."},
@@ -185,5 +186,7 @@ def _column(values: NDArray[np.float64]) -> list[float | None]:
     known = values[np.isfinite(values)]
     reach = float(known.max()) - float(known.min()) if known.size else 0.0
     digits = min(15, max(0, _DIGITS - floor(log10(reach)))) if 0.0 < reach < inf else 15
-    found: list[float | None] = values.round(digits).tolist()
+    largest = float(np.abs(known).max(initial=0.0))
+    fine = largest * 10.0**digits > _EXACT  # there is nothing behind the last digit that is kept
+    found: list[float | None] = (values if fine else values.round(digits)).tolist()
     return found

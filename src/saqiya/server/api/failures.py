@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from saqiya.domain.nouns import Dismissal, ModeName
+from saqiya.domain.words import Rank
 from saqiya.loop.board import OPEN, Entry, Wanted
 from saqiya.loop.flywheel import Flywheel
+from saqiya.server.faults import Refused
 from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.wire import (
@@ -47,7 +50,7 @@ class FailureRow(Answer):
 
 
 class Assign(Body):
-    """Who is asked to correct it; "" for nobody."""
+    """Who is asked to correct it: somebody who may take work."""
 
     person: Name
 
@@ -133,7 +136,10 @@ def name_mode(ref: Ref, body: Label, here: Here, who: Reviewer) -> Shown:
 
 @router.post("/undo")
 def undo(body: What, here: Here, who: Operator) -> Shown:
-    """Take back a dismissal, a mode's name or an assignment."""
+    """Take back an assignment; a dismissal or a mode's name takes a reviewer."""
+    reviewed = isinstance(here.wheel.store.catalog.get(body.what), Dismissal | ModeName)
+    if reviewed and not who.rank.covers(Rank.REVIEWER):
+        raise Refused(403, "RankTooLow", "a reviewer said it", subject=body.what, remedy="Ask a reviewer.")
     return _said(here.wheel, here.wheel.desk.undo(body.what, by=who.name))
 
 

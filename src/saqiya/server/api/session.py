@@ -37,7 +37,7 @@ class Me(Answer):
 
 
 class NewPassword(Body):
-    """Another password; `old` unless none was set yet."""
+    """Another password, and the one that counts now."""
 
     new: Annotated[str, Field(min_length=10, max_length=1024)]
     old: Annotated[str, Field(max_length=1024)] = ""

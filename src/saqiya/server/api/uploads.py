@@ -17,7 +17,7 @@ from saqiya.loop.flywheel import Flywheel
 from saqiya.server.faults import Refused
 from saqiya.server.gatekeeper import Operator
 from saqiya.server.kept import Here
-from saqiya.server.wire import Answer
+from saqiya.server.wire import Answer, Line
 
 __all__ = ["router"]
 
@@ -43,7 +43,7 @@ async def upload(
     request: Request,
     here: Here,
     who: Operator,
-    task: Annotated[str, Query(max_length=200, description="What was done, where the log does not say.")] = "",
+    task: Annotated[Line, Query(max_length=200, description="What was done, where the log does not say.")] = "",
 ) -> Admitted:
     """Take in one log file of any known format: MCAP, a ROS bag, HDF5, zipped Zarr."""
     with _place(here.wheel.store.root) as path:
@@ -79,5 +79,5 @@ def _take_in(wheel: Flywheel, path: Path, who: str, task: str) -> Admitted:
     return Admitted(
         episodes=[one.id for one in found.episodes],
         known=[one.episode for one in found.aliases],
-        rejected=[f"{one.reason}. {one.remedy}" for one in found.rejections],
+        rejected=[f"{one.reason}. {one.remedy}".replace(str(path), "FILE") for one in found.rejections],
     )

@@ -13,12 +13,13 @@ from saqiya.loop.briefing import briefing_of
 from saqiya.server.gatekeeper import Operator, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
+from saqiya.server.wire import Line, Text
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 MOST_OFFERS = 40
-Ref = Annotated[str, Form(max_length=200)]
+Ref = Annotated[Line, Form(max_length=200)]
 
 
 @router.get("/corrections")
@@ -64,7 +65,7 @@ def renew(here: Here, who: Operator, lease: Ref) -> Response:
 
 
 @router.post("/corrections/hand-back")
-def hand_back(here: Here, who: Operator, lease: Ref, reason: Annotated[str, Form(max_length=400)] = "") -> Response:
+def hand_back(here: Here, who: Operator, lease: Ref, reason: Annotated[Text, Form(max_length=400)] = "") -> Response:
     """Let a slot go."""
     here.wheel.desk.hand_back(lease, who.name, reason)
     return RedirectResponse("/corrections", status_code=303)
@@ -72,7 +73,7 @@ def hand_back(here: Here, who: Operator, lease: Ref, reason: Annotated[str, Form
 
 @router.post("/corrections/submit")
 def submit(
-    here: Here, who: Operator, lease: Ref, episode: Ref, note: Annotated[str, Form(max_length=2000)] = ""
+    here: Here, who: Operator, lease: Ref, episode: Ref, note: Annotated[Text, Form(max_length=2000)] = ""
 ) -> Response:
     """Hand in an episode that is in the workspace already, recorded elsewhere or by the drive page."""
     here.wheel.desk.submit(lease, who.name, episode.strip(), note)

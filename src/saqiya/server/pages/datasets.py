@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", again
         who,
         "datasets.html",
         every=every,
-        chosen=next(one for one in _versions(wheel) if one.id == chosen.id),
+        chosen=_version(wheel, chosen),
         hash=chosen.manifest_hash,
         mixture=_mixture(wheel.data.diff(chosen.id, chosen.id)),
         before=wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
@@ -73,24 +74,33 @@ def _mixture(same: Difference) -> dict[str, list[Total]]:
 
 
 def _versions(wheel: Flywheel) -> list[Version]:
-    used: dict[str, list[str]] = defaultdict(list)
+    rows, taught = News(wheel).page(DatasetVersion, limit=MOST_VERSIONS), _taught(wheel)
+    return [_of(wheel, row.noun, row.created_ns, taught) for row in rows if isinstance(row.noun, DatasetVersion)]
+
+
+def _version(wheel: Flywheel, one: DatasetVersion) -> Version:
+    """Return any version, also one that is too old for the list."""
+    made_ns = wheel.store.catalog.first_created_ns(wheel.key_of(one.id))
+    return _of(wheel, one, made_ns or 0, _taught(wheel))
+
+
+def _taught(wheel: Flywheel) -> Mapping[str, Sequence[str]]:
+    """Return the keys of the policies that learned from each version."""
+    found: dict[str, list[str]] = defaultdict(list)
     for policy in wheel.store.catalog.all(Policy):
         if policy.dataset:
-            used[policy.dataset].append(wheel.key_of(policy.id))
-    found = []
-    for row in News(wheel).page(DatasetVersion, limit=MOST_VERSIONS):
-        one = row.noun
-        if isinstance(one, DatasetVersion):
-            found.append(
-                Version(
-                    id=one.id,
-                    key=row.key,
-                    created_ns=row.created_ns,
-                    note=one.note,
-                    episodes=len(Counter(entry.episode for entry in one.entries)),
-                    seconds=sum(entry.end_ns - entry.start_ns for entry in one.entries) / 1e9,
-                    parent=wheel.key_of(one.parent) if one.parent else "",
-                    policies=tuple(used[one.id]),
-                )
-            )
+            found[policy.dataset].append(wheel.key_of(policy.id))
     return found
+
+
+def _of(wheel: Flywheel, one: DatasetVersion, created_ns: int, taught: Mapping[str, Sequence[str]]) -> Version:
+    return Version(
+        id=one.id,
+        key=wheel.key_of(one.id),
+        created_ns=created_ns,
+        note=one.note,
+        episodes=len({entry.episode for entry in one.entries}),
+        seconds=sum(entry.end_ns - entry.start_ns for entry in one.entries) / 1e9,
+        parent=wheel.key_of(one.parent) if one.parent else "",
+        policies=tuple(taught.get(one.id, ())),
+    )

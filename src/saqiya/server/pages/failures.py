@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
+from saqiya.domain.words import Rank
 from saqiya.errors import UnknownId
 from saqiya.loop.board import NOBODY, OPEN, Board, Entry, Wanted
 from saqiya.loop.clips import Clip, read_clips
@@ -52,7 +53,9 @@ def failures(request: Request, here: Here, who: Viewer, wanted: Asked) -> HTMLRe
         person=wanted.person,
         total=len(found),
         groups=here.board.groups(found),
-        people=[one.name for one in here.wheel.desk.people.all() if not one.disabled],
+        people=[
+            one.name for one in here.wheel.desk.people.all() if not one.disabled and one.rank.covers(Rank.OPERATOR)
+        ],
         states=(OPEN, *(one.value for one in State)),
         nobody=NOBODY,
         words=[one.name for one in here.wheel.vocabulary.current],

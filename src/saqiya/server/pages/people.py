@@ -13,6 +13,7 @@ from saqiya.loop.staff import Profile
 from saqiya.server.gatekeeper import SESSION, TICKET, Admin
 from saqiya.server.kept import Here
 from saqiya.server.page import page
+from saqiya.server.wire import Line
 
 __all__ = ["router"]
 
@@ -20,7 +21,7 @@ router = APIRouter(include_in_schema=False)
 MOST_ENTRIES = 25
 APART = {SESSION, TICKET}
 """What is stored as tokens, and is none of a program."""
-Name = Annotated[str, Form(max_length=64)]
+Name = Annotated[Line, Form(max_length=64)]
 
 
 def _shown(request: Request, here: Here, who: Admin, *, title: str = "", secret: str = "") -> HTMLResponse:
@@ -53,9 +54,9 @@ class Newcomer(BaseModel):
 
     name: Annotated[str, Field(max_length=64)]
     rank: Rank = Rank.OPERATOR
-    skills: Annotated[str, Field(max_length=1000)] = ""
-    sites: Annotated[str, Field(max_length=1000)] = ""
-    rigs: Annotated[str, Field(max_length=1000)] = ""
+    skills: Annotated[Line, Field(max_length=1000)] = ""
+    sites: Annotated[Line, Field(max_length=1000)] = ""
+    rigs: Annotated[Line, Field(max_length=1000)] = ""
     cost: Annotated[float, Field(ge=0, le=1e6)] = 1.0
 
     def profile(self) -> Profile:
@@ -108,7 +109,7 @@ def issue(
 
 
 @router.post("/people/revoke")
-def revoke(request: Request, here: Here, who: Admin, token: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
+def revoke(request: Request, here: Here, who: Admin, token: Annotated[Line, Form(max_length=200)]) -> HTMLResponse:
     """Let a token count no more."""
     here.wheel.staff.revoke(token, by=who.name)
     return _shown(request, here, who)

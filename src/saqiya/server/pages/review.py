@@ -19,6 +19,7 @@ from saqiya.loop.news import News
 from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
+from saqiya.server.wire import Line, Text
 
 __all__ = ["Decided", "decided", "lately", "router"]
 
@@ -81,8 +82,8 @@ class Word(BaseModel):
     """The form of a verdict; spans are seconds from the beginning, an empty row is none."""
 
     verdict: Verdict
-    reason: Annotated[str, Field(max_length=2000)] = ""
-    labels: Annotated[str, Field(max_length=2000)] = ""
+    reason: Annotated[Text, Field(max_length=2000)] = ""
+    labels: Annotated[Line, Field(max_length=2000)] = ""
     from_s: Annotated[list[str], Field(max_length=MOST_SPANS)] = []
     to_s: Annotated[list[str], Field(max_length=MOST_SPANS)] = []
 
