@@ -185,6 +185,16 @@ def test_a_failure_is_assigned_to_nobody_who_takes_no_work(crowd):
         crowd.desk.assign(crowd.request().failures[0], "vera", "sue")
 
 
+def test_what_somebody_was_asked_for_who_left_is_open_to_all(crowd):
+    request = crowd.request()
+    crowd.desk.assign(request.failures[0], "bob", "sue")
+    with pytest.raises(NothingOpen):
+        crowd.desk.claim("ann")
+    crowd.desk.people.change("bob", by="sue", now_ns=1, disabled=True)
+    assert crowd.desk.queue("ann")[0].request == request
+    assert crowd.desk.claim("ann").request == request
+
+
 def test_a_try_of_a_policy_alone_is_no_correction(crowd):
     request = crowd.request()
     lease, t_ns = crowd.desk.claim("ann"), np.array([0, 10**8])

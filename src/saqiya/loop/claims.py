@@ -15,7 +15,7 @@ from saqiya.correct.routing import Worker, blocked
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
-from saqiya.domain.nouns import CorrectionRequest, Episode, Noun, Outcome, Submission
+from saqiya.domain.nouns import CorrectionRequest, Episode, Noun, Outcome, Rank, Submission
 from saqiya.domain.streams import JsonValue, Start
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen
 from saqiya.loop.exams import examined
@@ -75,7 +75,7 @@ class Lease:
 
 def queue(desk: Desk, person: str, *, limit: int) -> tuple[Offer, ...]:
     """Return the requests with work left, in the order in which a person would get them; what is blocked comes last."""
-    who = desk.people.known(person)
+    who, gone = desk.people.known(person), _gone(desk)
     desk.slots.catch_up()
     with desk.database.reading() as connection:
         mine = leases.held(connection, person, desk.now())
@@ -86,7 +86,7 @@ def queue(desk: Desk, person: str, *, limit: int) -> tuple[Offer, ...]:
             if asked.request.id in seen:
                 continue
             seen.add(asked.request.id)
-            found = next(_free(desk, asked, person, slot), None)
+            found = next(_free(desk, asked, person, slot, gone), None)
             if found is None:
                 continue
             offer = _offer(desk, asked, found, worker, first=slot is not None)
@@ -105,7 +105,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
         NothingOpen: there is none, and why.
         UnknownId: there is no such request or person.
     """
-    who = desk.people.known(person)
+    who, gone = desk.people.known(person), _gone(desk)
     desk.slots.warm()  # what is long to read is read before anybody has to wait for it
     if request is not None and request not in desk.slots.asked:
         request = desk.catalog.get(request, CorrectionRequest).id
@@ -118,7 +118,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
             row = replace(again[0], until_ns=now_ns + desk.lease_ns(for_s))
             leases.store(connection, row)
         else:
-            row = _take(desk, connection, _worker(desk, who, mine), request, slot, now_ns)
+            row = _take(desk, connection, _worker(desk, who, mine), request, slot, now_ns, gone)
             row = replace(row, until_ns=now_ns + desk.lease_ns(for_s))
             detail: dict[str, JsonValue] = {"request": row.request, "slot": row.slot, "until_ns": row.until_ns}
             row = replace(row, seq=append(connection, person, "claim", row.id, detail, now_ns=now_ns))
@@ -229,7 +229,13 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
 
 
 def _take(
-    desk: Desk, connection: sa.Connection, worker: Worker, request: str | None, slot: int | None, now_ns: int
+    desk: Desk,
+    connection: sa.Connection,
+    worker: Worker,
+    request: str | None,
+    slot: int | None,
+    now_ns: int,
+    gone: frozenset[str],
 ) -> LeaseRow:
     """Find the first slot that is open to a person, asking the table itself about each."""
     why = ""
@@ -239,7 +245,7 @@ def _take(
         if refused:
             why = why or refused
             continue
-        for free in _free(desk, asked, worker.name, wanted):
+        for free in _free(desk, asked, worker.name, wanted, gone):
             row = leases.at(connection, asked.request.id, free)
             if row is None or row.free(worker.name, now_ns):
                 before = row.submission if row is not None and row.state is LeaseState.RETURNED else ""
@@ -255,11 +261,17 @@ def _take(
     )
 
 
-def _free(desk: Desk, asked: Asked, person: str, wanted: int | None) -> Iterator[int]:
+def _gone(desk: Desk) -> frozenset[str]:
+    """Return who may take no work any more: what they were asked for by name is open to all again."""
+    return frozenset(one.name for one in desk.people.all() if one.disabled or not one.rank.covers(Rank.OPERATOR))
+
+
+def _free(desk: Desk, asked: Asked, person: str, wanted: int | None, gone: frozenset[str]) -> Iterator[int]:
     """Yield the open slots of a request that are nobody else's by name and whose failure was not dismissed."""
     for slot in asked.open(person, desk.now()):
         failure = asked.failure(slot)
-        theirs = desk.slots.assignee(failure) in {"", person}
+        asked_of = desk.slots.assignee(failure)
+        theirs = asked_of in {"", person} or asked_of in gone
         if wanted in {None, slot} and theirs and not desk.slots.dismissed(failure):
             yield slot
 
