@@ -141,6 +141,13 @@ def test_a_verdict_needs_what_its_operator_can_learn_from(crowd):
     assert [(one.factor, one.value, one.author) for one in crowd.catalog.all(FactorClaim)] == [("object", "cup", "rex")]
 
 
+def test_a_label_that_contradicts_another_is_refused_and_not_dropped(crowd):
+    crowd.request()
+    handed = crowd.handed_in("ann")
+    with pytest.raises(UsageError, match="factor twice"):
+        crowd.desk.review(handed.id, "rex", Verdict.ACCEPT, labels=("light=dim", "light = dark"))
+
+
 def test_only_the_spans_that_a_reviewer_named_are_mixed(crowd):
     from saqiya.mix import stage
 

@@ -135,6 +135,9 @@ def _check(submission: Submission, episode: Episode, reviewer: str, said: Review
         raise UsageError("needs a reason: its operator learns from it", subject=said.verdict.value)
     if len(said.labels) > MOST_LABELS_N or not all(one.strip() for one in said.labels):
         raise UsageError(f"at most {MOST_LABELS_N} labels, and none empty", subject=submission.id)
+    named = [one.partition("=")[0].strip() for one in said.labels if "=" in one]
+    if len(set(named)) < len(named):
+        raise UsageError("names a factor twice", subject=submission.id, remedy="Say one value of each.")
     outside = [one for one in said.spans if one.start_ns < episode.start_ns or one.end_ns > episode.end_ns]
     if outside:
         raise UsageError(
