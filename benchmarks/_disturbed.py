@@ -11,7 +11,7 @@ from saqiya import plugins
 from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy, Site
 from saqiya.domain.nouns import PolicySpec, Source
 from saqiya.domain.streams import EpisodeLog, Stream
-from saqiya.loop.rollout import Try, run_try
+from saqiya.loop.tries.rollout import Try, run_try
 from saqiya.sites.disturbed import CAUSES, Disturbed
 
 __all__ = ["CAUSES", "COVERED", "PATIENCE", "Tried", "deployment", "rolled", "taught"]

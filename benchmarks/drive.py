@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from benchmarks.harness import Figure, Measured, at_least, at_most, exactly, shown
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Episode, Rank, Source
-from saqiya.loop.cockpit import Order, start
-from saqiya.loop.crew import Task
+from saqiya.loop.driving.cockpit import Order, start
 from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.tries.crew import Task
 from saqiya.sites.pusht import PushT
 
 COMMAND = "make bench ONLY=drive"

@@ -23,7 +23,7 @@ from saqiya.domain.contracts import Detector, FittedDetector, Online, Reloadable
 from saqiya.domain.streams import Event, Stream
 from saqiya.errors import InvalidEpisode, TooLittle
 from saqiya.loop.config import DetectConfig
-from saqiya.loop.monitor import write_monitor
+from saqiya.loop.tries.monitor import write_monitor
 from saqiya.models.replay import instants
 
 __all__ = ["run"]

@@ -29,7 +29,7 @@ from saqiya.ingest.prints import prints_of
 from saqiya.loop import draws
 from saqiya.loop.account import OWN, WAITING
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.rollout import run_try
+from saqiya.loop.tries.rollout import run_try
 from saqiya.stores import streams as codec
 from saqiya.stores.workspace import Workspace
 from saqiya.train import stage as train

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 from saqiya.cli.show import Live, rows, say, success_text
-from saqiya.loop.clips import render_medoids
 from saqiya.loop.drill import drill
+from saqiya.loop.episode.clips import render_medoids
 from saqiya.loop.figures import stopped_because
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.wheel_page import success_picture
+from saqiya.loop.pages.wheel_page import success_picture
 
 SEED = 0
 SITE = "metaworld-pick-place"

@@ -12,7 +12,7 @@ from saqiya import plugins
 from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy, Site, Takeover, Vector
 from saqiya.domain.nouns import PolicySpec, Source
 from saqiya.domain.streams import Start, Stream
-from saqiya.loop.rollout import Try, run_try
+from saqiya.loop.tries.rollout import Try, run_try
 
 __all__ = ["SETTINGS", "SWITCH_STEPS", "Bill", "Lab", "lesson_of"]
 

@@ -17,9 +17,9 @@ from saqiya.domain.contracts import Lesson, Observation, Operator, Roll, Runnabl
 from saqiya.domain.nouns import Source
 from saqiya.domain.streams import Start
 from saqiya.evaluate.ablation import sign_flip
-from saqiya.loop.ablate_data import Piece, Subject
-from saqiya.loop.ablate_score import score
-from saqiya.loop.rollout import Try, run_try
+from saqiya.loop.novelty.ablate_data import Piece, Subject
+from saqiya.loop.novelty.ablate_score import score
+from saqiya.loop.tries.rollout import Try, run_try
 from saqiya.sites.disturbed import Disturbed
 
 COMMAND = "make study ONLY=choose"

@@ -17,7 +17,7 @@ from saqiya.domain.contracts import Lesson, Roll, RunnablePolicy
 from saqiya.domain.nouns import Source
 from saqiya.domain.streams import Start
 from saqiya.evaluate.intervals import wilson
-from saqiya.loop.rollout import Try, run_try
+from saqiya.loop.tries.rollout import Try, run_try
 
 COMMAND = "make study ONLY=takeovers"
 VERSION = 1

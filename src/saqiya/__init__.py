@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from saqiya.domain.streams import EpisodeLog, Event, Start, Stream
     from saqiya.errors import SaqiyaError
     from saqiya.loop.flywheel import Flywheel
-    from saqiya.loop.monitor import Monitor
-    from saqiya.loop.report_logs import report_logs
+    from saqiya.loop.reports.logs import report_logs
+    from saqiya.loop.tries.monitor import Monitor
 
 __all__ = [
     "Action",
@@ -67,12 +67,12 @@ _HOMES = {
     "EpisodeLog": "saqiya.domain.streams",
     "Event": "saqiya.domain.streams",
     "Flywheel": "saqiya.loop.flywheel",
-    "Monitor": "saqiya.loop.monitor",
+    "Monitor": "saqiya.loop.tries.monitor",
     "PolicySpec": "saqiya.domain.nouns",
     "SaqiyaError": "saqiya.errors",
     "Start": "saqiya.domain.streams",
     "Stream": "saqiya.domain.streams",
-    "report_logs": "saqiya.loop.report_logs",
+    "report_logs": "saqiya.loop.reports.logs",
 }
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Failure, Rank, Source, Verdict
-from saqiya.loop.clips import render_medoids
+from saqiya.loop.episode.clips import render_medoids
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.wheel_page import CLIPS
+from saqiya.loop.pages.wheel_page import CLIPS
 
 PASSWORD = "a few unrelated words"
 PEOPLE = {"ada": Rank.ADMIN, "rob": Rank.REVIEWER, "ren": Rank.REVIEWER, "olga": Rank.OPERATOR, "vic": Rank.VIEWER}

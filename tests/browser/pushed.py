@@ -8,11 +8,11 @@ import numpy as np
 from lab import PASSWORD
 
 from saqiya.domain.nouns import Rank, Verdict
-from saqiya.loop.claims import Lease
-from saqiya.loop.drive import Drive
-from saqiya.loop.drives import Drives
+from saqiya.loop.driving.drive import Drive
+from saqiya.loop.driving.drives import Drives
+from saqiya.loop.driving.person import Inputs, Person
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.person import Inputs, Person
+from saqiya.loop.people.claims import Lease
 
 PEOPLE = {"ada": Rank.ADMIN, "rob": Rank.REVIEWER, "olga": Rank.OPERATOR, "vic": Rank.VIEWER}
 SETTINGS = """

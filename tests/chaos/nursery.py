@@ -31,7 +31,7 @@ for name in (
     "saqiya.formats.mcap.container",
     "saqiya.formats.mcap.scan",
     "saqiya.loop.smoke",
-    "saqiya.loop.wheel_page",
+    "saqiya.loop.pages.wheel_page",
     "saqiya.loop.worker",
     "saqiya.sites.tiny",
     "saqiya.train.ridge",

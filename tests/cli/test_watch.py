@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.wishes import wish
+from saqiya.loop.people.wishes import wish
 
 
 def test_a_wish_is_done_by_whoever_watches(turned):

@@ -10,7 +10,7 @@ from saqiya.domain.contracts import Online, Roll, Seen
 from saqiya.domain.nouns import Source
 from saqiya.domain.streams import Event, Stream
 from saqiya.errors import TooLittle
-from saqiya.loop.rollout import run_try
+from saqiya.loop.tries.rollout import run_try
 from saqiya.models.replay import instants
 from saqiya.sites.tiny import Tiny
 from saqiya.testing import make_episode

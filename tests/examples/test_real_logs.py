@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saqiya.loop.report_logs import LogsReport, report_logs
+from saqiya.loop.reports.logs import LogsReport, report_logs
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("SAQIYA_SHARED_DATA", ROOT.parent / "shared" / "data"))

@@ -14,9 +14,9 @@ from saqiya.domain.nouns import (
     PolicySpec,
     Source,
 )
-from saqiya.loop.drive import Drive
-from saqiya.loop.person import Inputs, Person
-from saqiya.loop.rollout import run_try
+from saqiya.loop.driving.drive import Drive
+from saqiya.loop.driving.person import Inputs, Person
+from saqiya.loop.tries.rollout import run_try
 from saqiya.sites.tiny import Tiny
 
 OPEN = []

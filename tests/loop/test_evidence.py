@@ -1,8 +1,8 @@
 """What a decision rests on: the walk ends where the gate counted, inside the boundaries that were promised."""
 
 from saqiya.domain.nouns import Decision, Evaluation, GateDecision
-from saqiya.loop.briefing import briefing_of
 from saqiya.loop.evidence import evidence_of
+from saqiya.loop.people.briefing import briefing_of
 from saqiya.loop.week import week_of
 from saqiya.server.pictures import spreads_of, walk_of
 

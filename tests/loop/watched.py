@@ -8,7 +8,7 @@ from saqiya.detect.carried import carry
 from saqiya.detect.fusion import fit_fusion
 from saqiya.domain.contracts import Action, Roll, Seen
 from saqiya.domain.nouns import PolicySpec, Source
-from saqiya.loop.rollout import run_try
+from saqiya.loop.tries.rollout import run_try
 from saqiya.sites.tiny import Tiny
 
 DETECTORS = ("disagreement", "distance", "signals")

@@ -5,7 +5,7 @@ import pytest
 from saqiya.domain.nouns import AuthorKind, Correction, DatasetVersion, Episode, Novelty, Outcome, OutcomeClaim
 from saqiya.errors import InvalidEpisode, UsageError
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.measuring import novelty_of
+from saqiya.loop.novelty.measuring import novelty_of
 
 
 @pytest.fixture

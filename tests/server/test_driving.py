@@ -7,7 +7,7 @@ import pytest
 from tests.loop.driven import asked
 
 from saqiya.domain.nouns import Episode, OutcomeClaim, Rank
-from saqiya.loop.cockpit import parts
+from saqiya.loop.driving.cockpit import parts
 from saqiya.server import driving
 from saqiya.server.driving import Hangar
 

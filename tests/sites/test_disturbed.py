@@ -10,7 +10,7 @@ import pytest
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Source
 from saqiya.errors import SiteFault, UsageError
-from saqiya.loop.rollout import Try, run_try
+from saqiya.loop.tries.rollout import Try, run_try
 from saqiya.sites.disturbed import CAUSES, ROUGH, Disturbed
 from saqiya.sites.tiny import Tiny
 

@@ -13,7 +13,7 @@ from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.domain.nouns import Correction, CorrectionRequest
 from saqiya.errors import GuardRefusal, UsageError
-from saqiya.loop.handing import Handed
+from saqiya.loop.partners.handing import Handed
 
 __all__ = ["correct"]
 
@@ -92,11 +92,11 @@ def import_(
         )
     with opened(where, quiet=as_json) as wheel:
         if lerobot is not None:
-            from saqiya.loop.lerobot_in import import_lerobot
+            from saqiya.loop.partners.lerobot_in import import_lerobot
 
             made = import_lerobot(wheel, lerobot, by=by, request=request, only=episode or ())
         elif result is not None:
-            from saqiya.loop.packs_in import import_pack
+            from saqiya.loop.partners.packs_in import import_pack
 
             made = import_pack(wheel, result, by=by, licence=licence)
     _told(made, as_json=as_json)
@@ -126,7 +126,7 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a request as a folder for a partner: they need a browser, and nothing of ours."""
-    from saqiya.loop.packs_out import CONSENT, Terms, export_pack
+    from saqiya.loop.partners.packs_out import CONSENT, Terms, export_pack
 
     with opened(where, quiet=as_json) as wheel:
         made = export_pack(wheel, request, out, Terms(licence, consent or CONSENT, due), by=by)

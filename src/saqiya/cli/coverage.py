@@ -11,7 +11,7 @@ import typer
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.errors import UsageError
-from saqiya.loop.coverage_page import day_of, pair_of, write_coverage
+from saqiya.loop.pages.coverage_page import day_of, pair_of, write_coverage
 from saqiya.measure.shown import Coverage, Pair, Value
 
 factors = typer.Typer(help="Factors of tries: say what they were, list them, accept hints.", no_args_is_help=True)

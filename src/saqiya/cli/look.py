@@ -34,7 +34,7 @@ def report(
             page = wheel.write_pages()
         emit({"report": str(page)}) if as_json else say(str(page))
         return
-    from saqiya.loop.report_logs import report_logs
+    from saqiya.loop.reports.logs import report_logs
 
     found = report_logs(
         logs,

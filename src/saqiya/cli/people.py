@@ -12,8 +12,8 @@ import typer
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.domain.nouns import Rank
-from saqiya.loop.exams import known
-from saqiya.loop.staff import Profile
+from saqiya.loop.people.exams import known
+from saqiya.loop.people.staff import Profile
 
 people = typer.Typer(help="People: add, list, disable, new passwords, tokens for programs.", no_args_is_help=True)
 app.add_typer(people, name="people")

@@ -11,9 +11,9 @@ import typer
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, rows, say
 from saqiya.errors import AlreadyThere, GuardRefusal
-from saqiya.loop.phases import Place
-from saqiya.loop.saturation import Told
-from saqiya.loop.saturation_picture import write_picture
+from saqiya.loop.novelty.phases import Place
+from saqiya.loop.novelty.saturation import Told
+from saqiya.loop.pages.saturation_picture import write_picture
 from saqiya.measure.saturation import points
 
 

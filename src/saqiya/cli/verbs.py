@@ -224,7 +224,7 @@ def policy_rollback(
     as_json: JsonFlag = False,
 ) -> None:
     """Let an earlier policy take charge again, rolled out from fresh starts; the next turn begins with it."""
-    from saqiya.loop.wishes import roll_back
+    from saqiya.loop.people.wishes import roll_back
 
     with opened(where, quiet=as_json) as wheel:
         made = roll_back(wheel, ref)

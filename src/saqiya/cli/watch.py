@@ -20,7 +20,7 @@ LOOK_S: Final = 2.0
 
 def keep_watch(where: Path) -> None:
     """Look for wishes until Ctrl-C; a command that fails ends the watch with its exit code."""
-    from saqiya.loop.wishes import wish_of
+    from saqiya.loop.people.wishes import wish_of
 
     say(f"Watching {where.resolve()}; Ctrl-C stops it.")
     while True:

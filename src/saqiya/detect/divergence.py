@@ -26,7 +26,7 @@ LEAST_SHARE = 0.05
 class Divergence:
     """Distance between what was executed and what a shadow policy would have done, 1.0 being usual in normal tries.
 
-    It reads streams "shadow/<name>/action" (`loop.shadow` makes them from a log, `rollout` while a try runs) and
+    It reads streams "shadow/<name>/action" (`loop.tries.shadow` makes them from a log, `rollout` while a try runs) and
     "action/executed". Each dimension is divided by the root mean square of the difference in normal tries, so that
     the two policies' own noise counts as nothing, never by less than a twentieth of the executed actions' spread. The
     score is the mean over dimensions (root mean square), smoothed; of several shadows, that of the farthest.
@@ -46,7 +46,7 @@ class Divergence:
         names = sorted(set.intersection(*(set(_shadows(Seen(streams))) for streams in known)) if known else ())
         if not names:
             raise TooLittle(
-                "no normal try has a shadow policy's actions", remedy="Run one over the log (saqiya.loop.shadow)."
+                "no normal try has a shadow policy's actions", remedy="Run one over the log (saqiya.loop.tries.shadow)."
             )
         wide = {width for streams in known for width in widths(streams, (*names, EXECUTED))}
         if len(wide) > 1:

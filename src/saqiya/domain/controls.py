@@ -1,6 +1,7 @@
 """How a person's keys, mouse and gamepad move a site's action: a small map that a site declares, or that is made up.
 
-A page reads which keys and sticks there are; what they do to the action is worked out by `loop.person`, in one place.
+A page reads which keys and sticks there are; what they do to the action is worked out in one place,
+`loop.driving.person`.
 """
 
 from __future__ import annotations

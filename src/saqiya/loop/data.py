@@ -32,7 +32,7 @@ from saqiya.stores.workspace import Workspace
 from saqiya.train.stage import examine
 
 if TYPE_CHECKING:
-    from saqiya.loop.view import Viewed
+    from saqiya.loop.episode.view import Viewed
 
 __all__ = ["Data"]
 
@@ -209,7 +209,7 @@ class Data:
             viewer: "rerun" or "foxglove".
             out: the file to write; in the workspace's derived folder when left out.
         """
-        from saqiya.loop.view import view
+        from saqiya.loop.episode.view import view
 
         noun = self.store.catalog.get(episode, Episode)
         suffix = {"rerun": ".rrd", "foxglove": ".mcap"}.get(viewer, "")

@@ -30,11 +30,11 @@ from saqiya.domain.nouns import (
 )
 from saqiya.domain.streams import Event
 from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
-from saqiya.loop.card import card_of, write_card
 from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, labels_of, lives_of
-from saqiya.loop.monitor import write_monitor
-from saqiya.loop.shadow import shadow
+from saqiya.loop.pages.card import card_of, write_card
+from saqiya.loop.tries.monitor import write_monitor
+from saqiya.loop.tries.shadow import shadow
 from saqiya.models.starts import encode, nearest_distance, spacing
 from saqiya.train.stage import load
 from saqiya.triage import stage as triage

@@ -24,7 +24,7 @@ from saqiya.domain.nouns import (
 from saqiya.evaluate.intervals import clopper_pearson, newcombe
 from saqiya.evaluate.trials import autonomous_success
 from saqiya.loop.config import StopConfig
-from saqiya.loop.measuring import novelty_of
+from saqiya.loop.novelty.measuring import novelty_of
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
@@ -46,7 +46,7 @@ def success_of(wheel: Flywheel, deployment: Deployment) -> dict[str, Any]:
 
 def turn_figures(wheel: Flywheel, decision: GateDecision, deployment: Deployment) -> dict[str, Any]:
     """Gather what turns.json says of the turn under way."""
-    from saqiya.loop.saturation import stops_of  # it needs what a takeover costs, from here
+    from saqiya.loop.novelty.saturation import stops_of  # it needs what a takeover costs, from here
 
     catalog = wheel.store.catalog
     requests = {one.id: one for one in catalog.all(CorrectionRequest)}

@@ -41,18 +41,18 @@ from saqiya.ingest import stage as ingest
 from saqiya.loop import draws, memory
 from saqiya.loop.account import Account
 from saqiya.loop.config import FILE_NAME, Config, RunConfig, TaskConfig, drafted, has_wheel, read_config, read_store
-from saqiya.loop.crew import Crew
 from saqiya.loop.data import Data
-from saqiya.loop.desk import Desk
+from saqiya.loop.episode.replay import Replay
 from saqiya.loop.failures import Failures
 from saqiya.loop.figures import turn_figures
 from saqiya.loop.lives import lives_of
-from saqiya.loop.measuring import Measuring
-from saqiya.loop.pump import Pump
+from saqiya.loop.novelty.measuring import Measuring
+from saqiya.loop.novelty.pump import Pump
+from saqiya.loop.people.desk import Desk
+from saqiya.loop.people.staff import Staff
 from saqiya.loop.recheck import recheck
-from saqiya.loop.replay import Replay
-from saqiya.loop.rolling import Rolling
-from saqiya.loop.staff import Staff
+from saqiya.loop.tries.crew import Crew
+from saqiya.loop.tries.rolling import Rolling
 from saqiya.mix import stage as mix
 from saqiya.models.rows import spec_of_logs
 from saqiya.stores.lineage import Kin, walk
@@ -459,7 +459,7 @@ class Flywheel:
 
     def write_pages(self) -> Path:
         """Write report.html and turns.json into the workspace and return the page's path."""
-        from saqiya.loop.wheel_page import write_report, write_turns
+        from saqiya.loop.pages.wheel_page import write_report, write_turns
 
         write_turns(self, self.store.root / "turns.json")
         return write_report(self, self.store.root / "report.html")

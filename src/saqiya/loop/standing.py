@@ -23,8 +23,8 @@ from saqiya.domain.nouns import (
 )
 from saqiya.evaluate.stage import ledger
 from saqiya.loop.figures import stopped_because
-from saqiya.loop.phases import Place, place_of, places_of
-from saqiya.loop.saturation import stops_of
+from saqiya.loop.novelty.phases import Place, place_of, places_of
+from saqiya.loop.novelty.saturation import stops_of
 
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel

@@ -22,10 +22,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from saqiya.domain.words import Rank
 from saqiya.errors import LeaseLost, SaqiyaError, UnknownId, WorkspaceBusy
-from saqiya.loop.claims import Lease
-from saqiya.loop.cockpit import parts, start
-from saqiya.loop.drives import Begin, Drives
+from saqiya.loop.driving.cockpit import parts, start
+from saqiya.loop.driving.drives import Begin, Drives
 from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.people.claims import Lease
 from saqiya.server.faults import Refused, fault_of
 
 __all__ = ["LOST_S", "Flight", "Hangar"]

@@ -26,7 +26,7 @@ from starlette.routing import BaseRoute, Mount
 from saqiya.domain.words import Rank
 from saqiya.errors import SignInRefused
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.staff import Person
+from saqiya.loop.people.staff import Person
 from saqiya.server.faults import Refused
 from saqiya.server.frontier import SAFE_METHODS
 from saqiya.server.settings import ServerSettings

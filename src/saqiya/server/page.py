@@ -18,7 +18,7 @@ from saqiya.server.settings import HEADERS
 from saqiya.server.speech import FILTERS
 
 if TYPE_CHECKING:
-    from saqiya.loop.staff import Person
+    from saqiya.loop.people.staff import Person
     from saqiya.server.faults import Fault
 
 __all__ = ["TEMPLATES", "environment", "error_page", "page"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from saqiya.loop.wheel_pictures import percent
+from saqiya.loop.pages.wheel_pictures import percent
 
 __all__ = ["FILTERS"]
 

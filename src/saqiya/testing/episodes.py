@@ -33,7 +33,7 @@ def make_episode(
     streams: Mapping[str, NDArray[Any]] | None = None,
     metadata: Mapping[str, JsonValue] | None = None,
 ) -> EpisodeLog:
-    """Build one try of a made-up reaching task, as `loop.rollout` would log it.
+    """Build one try of a made-up reaching task, as `loop.tries.rollout` would log it.
 
     It has T + 1 rows of `observation/state` (4,) and `observation/goal` (2,), T rows of `action/executed` (2,),
     `author` and `policy/uncertainty`, `policy/chunk` (4, 2) at every second of these, and `contact/force` (3,) at four

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import StringConstraints
 from starlette.background import BackgroundTask
 
-from saqiya.loop.replay import MOST_POINTS
+from saqiya.loop.episode.replay import MOST_POINTS
 from saqiya.server.gatekeeper import Operator, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.wire import Answer, Body, Name, Ref, plain

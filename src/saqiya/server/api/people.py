@@ -9,7 +9,7 @@ from pydantic import Field
 
 from saqiya.domain.words import Rank
 from saqiya.errors import GuardRefusal
-from saqiya.loop.staff import Person, Profile, Token
+from saqiya.loop.people.staff import Person, Profile, Token
 from saqiya.server.gatekeeper import SESSION, TICKET, Admin, Viewer, gate_of
 from saqiya.server.kept import Here
 from saqiya.server.wire import Answer, Body, Cursor, Limit, Name, Page, PersonName, Ref, cursor_of, place_of

@@ -10,8 +10,8 @@ from pydantic import Field
 from saqiya.domain.streams import Span
 from saqiya.domain.words import Rank, Verdict
 from saqiya.errors import GuardRefusal, UsageError
-from saqiya.loop.claims import Lease, Offer
-from saqiya.loop.reviews import Waiting
+from saqiya.loop.people.claims import Lease, Offer
+from saqiya.loop.people.reviews import Waiting
 from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.wire import Answer, Body, Limit, Ref, Shown, Text, Words, plain, shown

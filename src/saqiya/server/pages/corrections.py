@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from saqiya.domain.words import Rank
-from saqiya.loop.became import became
-from saqiya.loop.briefing import briefing_of
+from saqiya.loop.novelty.became import became
+from saqiya.loop.people.briefing import briefing_of
 from saqiya.server.gatekeeper import Operator, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Request, WebSocket
 from fastapi.responses import HTMLResponse
 
 from saqiya.errors import LeaseLost
-from saqiya.loop.briefing import briefing_of
-from saqiya.loop.drives import Begin
+from saqiya.loop.driving.drives import Begin
+from saqiya.loop.people.briefing import briefing_of
 from saqiya.server.driving import Hangar
 from saqiya.server.gatekeeper import Operator
 from saqiya.server.kept import Here

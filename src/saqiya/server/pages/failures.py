@@ -10,8 +10,8 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from saqiya.domain.words import Rank
 from saqiya.errors import UnknownId
 from saqiya.loop.board import NOBODY, OPEN, Board, Entry, Wanted
-from saqiya.loop.clips import Clip, read_clips
-from saqiya.loop.wheel_page import CLIPS
+from saqiya.loop.episode.clips import Clip, read_clips
+from saqiya.loop.pages.wheel_page import CLIPS
 from saqiya.server.gatekeeper import Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from saqiya.domain.words import Rank
-from saqiya.loop.staff import Profile
+from saqiya.loop.people.staff import Profile
 from saqiya.server.gatekeeper import SESSION, TICKET, Admin
 from saqiya.server.kept import Here
 from saqiya.server.page import page

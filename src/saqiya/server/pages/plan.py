@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from saqiya.domain.nouns import CollectionPlan, PlanItem
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
-from saqiya.loop.saturation import Told
-from saqiya.loop.wheel_facts import NoveltyRow, facts_of
-from saqiya.loop.wheel_page import length_sentence
+from saqiya.loop.novelty.saturation import Told
+from saqiya.loop.pages.wheel_facts import NoveltyRow, facts_of
+from saqiya.loop.pages.wheel_page import length_sentence
 from saqiya.measure.rollouts import Teaching
 from saqiya.measure.shown import Gap
 from saqiya.server.gatekeeper import Reviewer, Viewer

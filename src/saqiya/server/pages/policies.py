@@ -13,7 +13,7 @@ from saqiya.domain.nouns import Decision, Deployment, Episode, GateDecision, Out
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.loop.evidence import evidence_of
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.wishes import PASSED, wish, wish_of
+from saqiya.loop.people.wishes import PASSED, wish, wish_of
 from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page

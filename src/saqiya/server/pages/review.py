@@ -13,9 +13,9 @@ from saqiya.domain.nouns import CorrectionRequest, Episode, Review, Submission, 
 from saqiya.domain.streams import Span
 from saqiya.domain.words import Rank
 from saqiya.errors import UsageError
-from saqiya.loop.briefing import briefing_of
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
+from saqiya.loop.people.briefing import briefing_of
 from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page

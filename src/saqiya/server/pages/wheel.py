@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from saqiya.domain.nouns import CorrectionRequest, Wish
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.phases import Place, places_of
+from saqiya.loop.novelty.phases import Place, places_of
+from saqiya.loop.pages.wheel_facts import Facts, facts_of
+from saqiya.loop.pages.wheel_page import headline
+from saqiya.loop.pages.wheel_pictures import Picture, picture_of
+from saqiya.loop.people.wishes import wish, wish_of
 from saqiya.loop.standing import Holdings, Standing, holdings, standing
 from saqiya.loop.week import Week, week_of
-from saqiya.loop.wheel_facts import Facts, facts_of
-from saqiya.loop.wheel_page import headline
-from saqiya.loop.wheel_pictures import Picture, picture_of
-from saqiya.loop.wishes import wish, wish_of
 from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here, Kept
 from saqiya.server.page import page

@@ -1,0 +1,1 @@
+"""Pages and pictures that stand alone: drawn from facts, without scripts, made to be printed."""

@@ -1,0 +1,1 @@
+"""Corrections that were made elsewhere: request packs out and in, and what LeRobot recorded."""

@@ -1,0 +1,1 @@
+"""Path A: logs and a table of trials in, one page out; no workspace."""

@@ -1,0 +1,81 @@
+"""What people ask for from afar, and rolling back to a policy that the gate once let through."""
+
+from dataclasses import replace
+
+import pytest
+
+from saqiya.deploy import stage as deploy
+from saqiya.domain.nouns import Decision, GateDecision
+from saqiya.errors import GuardRefusal, UnknownId
+from saqiya.loop.flywheel import Flywheel
+from saqiya.loop.people.wishes import roll_back, wish, wish_of
+
+
+@pytest.fixture
+def wheel(turned):
+    with Flywheel(turned) as made:
+        yield made
+
+
+@pytest.fixture
+def promoted(wheel):
+    """The candidate of the last turn took charge: its decision and its deployment are stored as a gate would."""
+    catalog = wheel.store.catalog
+    held = catalog.get("turn-1/decision", GateDecision)
+    said = replace(held, id=catalog.new_id("gate_decision"), decision=Decision.PROMOTE)
+    said = catalog.put(said, key="promoted/decision")
+    starts = [
+        one.start for one in wheel.store.catalog.all(type(wheel.episode("turn-0/deployment/0000")))[:2] if one.start
+    ]
+    deploy.run(wheel.store, said, starts, wheel.roller, scope=wheel.scope, key="promoted/deployment")
+    return wheel
+
+
+def test_a_wish_stands_until_its_turn_is_over(wheel):
+    said = wish(wheel, by="rob")
+    assert wish_of(wheel) == said
+    assert wish(wheel, by="ren") == said
+    assert wheel.staff.trail.read(limit=1)[0].what == "wish"
+
+
+def test_what_else_is_asked_for_meanwhile_is_refused_and_not_forgotten(promoted):
+    wish(promoted, by="rob")
+    with pytest.raises(UnknownId):
+        wish(promoted, by="ren", policy="nothing")
+    with pytest.raises(GuardRefusal, match="asked for already: turn"):
+        wish(promoted, by="ren", policy="turn-0/policy")
+
+
+def test_nothing_is_wished_for_at_first(wheel):
+    assert wish_of(wheel) is None
+
+
+def test_an_earlier_policy_takes_charge_again(promoted):
+    before = promoted.champion()[0]
+    made = roll_back(promoted, "turn-0/policy")
+    assert promoted.key_of(before.id) == "turn-1/policy"
+    assert promoted.key_of(promoted.champion()[0].id) == "turn-0/policy"
+    assert len(made.episodes) == promoted.config.deploy.rollouts
+
+
+def test_a_wish_to_roll_back_is_over_when_it_is_done(promoted):
+    wish(promoted, by="rob", policy="turn-0/policy")
+    assert promoted.key_of(wish_of(promoted).policy) == "turn-0/policy"
+    roll_back(promoted, "turn-0/policy")
+    assert wish_of(promoted) is None
+
+
+def test_the_policy_in_charge_cannot_come_back(wheel):
+    with pytest.raises(GuardRefusal, match="in charge already"):
+        roll_back(wheel, "turn-0/policy")
+
+
+def test_what_the_gate_never_let_through_cannot_come_back(wheel):
+    with pytest.raises(GuardRefusal, match="never let it through"):
+        wish(wheel, by="rob", policy="turn-1/policy")
+
+
+def test_nothing_comes_back_while_a_turn_is_under_way(promoted):
+    promoted.detect()
+    with pytest.raises(GuardRefusal, match="under way"):
+        roll_back(promoted, "turn-0/policy")
