@@ -16,7 +16,7 @@
     ├── WorkspaceError         the workspace cannot be used as asked
     │   ├── NoWorkspace        there is none here
     │   ├── WorkspaceTooNew    it was written by a newer Saqiya
-    │   ├── WorkspaceBusy      another turn runs in this scope
+    │   ├── WorkspaceBusy      another turn runs in this scope, or others have the workspace open
     │   ├── StorageFull        the disk has no room; what was committed before stays
     │   ├── Erased             the bytes were erased on purpose; a tombstone says why
     │   └── Corrupt            bytes or rows do not match their hash
@@ -143,7 +143,7 @@ class WorkspaceTooNew(WorkspaceError):
 
 
 class WorkspaceBusy(WorkspaceError):
-    """Raised when another turn already runs in this scope."""
+    """Raised when another turn already runs in this scope, or others have open what one must have alone."""
 
 
 class StorageFull(WorkspaceError):

@@ -70,6 +70,7 @@ def main() -> None:
     from saqiya.cli import (  # noqa: F401 - importing registers their commands
         ablate,
         ask,
+        catalog,
         collect,
         correct,
         coverage,

@@ -188,7 +188,7 @@ class StoreConfig:
             url = sa.make_url(self.catalog)
         except sa.exc.ArgumentError as error:
             raise ConfigError("is no URL", subject="store.catalog", remedy=f"Use {_CATALOG}.") from error
-        if url.password is not None:
+        if url.password is not None or any("password" in key.lower() for key in url.query):
             what = "a password in a file is read by whoever reads the file"
             raise ConfigError(what, subject="store.catalog", remedy=f"Take it out and set {_PASSWORD}.")
         if url.drivername != "postgresql+psycopg" or not url.database:

@@ -4,19 +4,17 @@ workspace.json   format and site, written last: a folder without it is not a wor
 catalog.sqlite   the nouns            objects/   the bytes       (either may live elsewhere, see saqiya.toml)
 spool/           recordings that wait to be ingested
 derived/         indexes and caches; deleting it loses nothing
-locks/           one file a scope, held while a turn runs
+locks/           one file a scope, held while a turn runs; open.lock is held by whoever has the workspace open
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +25,11 @@ from saqiya.domain.ids import Clock, Mint
 from saqiya.domain.media import PACKED, Video
 from saqiya.domain.nouns import Episode, MediaInfo, Recording
 from saqiya.domain.streams import EpisodeLog, JsonValue, Stream
-from saqiya.errors import Corrupt, InvalidEpisode, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
+from saqiya.errors import Corrupt, InvalidEpisode, UsageError, WorkspaceBusy
 from saqiya.stores.cache import CACHE_BYTES, Cache
 from saqiya.stores.catalog import Catalog
-from saqiya.stores.disk import disk_errors, map_file, replace_file
+from saqiya.stores.disk import disk_errors, map_file
+from saqiya.stores.facts import CATALOG, FORMAT, Facts, hold_to, presence, read_facts, write_facts
 from saqiya.stores.folder import Home
 from saqiya.stores.objects import Objects
 from saqiya.stores.opened import Opened, Sealed, open_version, seal
@@ -38,16 +37,8 @@ from saqiya.stores.streams import Cropped, Streams
 
 __all__ = ["Workspace"]
 
-CATALOG: Final = "catalog.sqlite"
-_FORMAT: Final = 1
 _SITE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 _held: Final[set[int]] = set()
-
-
-class _Facts(msgspec.Struct):
-    format: int
-    site: str = ""
-    catalog: str = ""  # the database's URL without its password, "" for catalog.sqlite
 
 
 class _Holder(msgspec.Struct):
@@ -89,6 +80,7 @@ class Workspace:
             database or root / CATALOG, objects=self.objects, mint=Mint(site, clock, entropy), clock=clock
         )
         self._clock = clock
+        self._here = ExitStack()
 
     @classmethod
     def create(cls, root: Path, *, site: str, clock: Clock, entropy: Callable[[int], bytes]) -> Workspace:
@@ -107,8 +99,13 @@ class Workspace:
             raise UsageError(
                 "there is a workspace already", subject=str(root), remedy="Open it, or choose another folder"
             )
-        made = cls(root, site=site, clock=clock, entropy=entropy)
-        replace_file(root / "workspace.json", json.dumps({"format": _FORMAT, "site": site}).encode())
+        with ExitStack() as held:
+            with disk_errors(root):
+                root.mkdir(parents=True, exist_ok=True)
+            held.enter_context(presence(root))
+            made = cls(root, site=site, clock=clock, entropy=entropy)
+            write_facts(root, Facts(FORMAT, site))
+            made._here = held.pop_all()
         return made
 
     @classmethod
@@ -137,35 +134,27 @@ class Workspace:
             UsageError: its catalog is another one than `database`.
             WorkspaceTooNew: a newer Saqiya made it.
             Corrupt: its facts or its catalog cannot be read.
+            WorkspaceBusy: its catalog is being moved.
         """
-        path = root / "workspace.json"
-        if not path.is_file():
-            raise NoWorkspace(
-                "there is no workspace here",
-                subject=str(root),
-                remedy="Name one with -w, or make one with `saqiya init`",
+        with ExitStack() as held:
+            facts = read_facts(root)
+            if not _SITE.fullmatch(facts.site):
+                raise Corrupt(
+                    f"{facts.site[:40]!r} cannot name a site", subject=str(root), remedy="Put it back in workspace.json"
+                )
+            held.enter_context(presence(root))
+            hold_to(root, read_facts(root), database)
+            made = cls(
+                root,
+                site=facts.site,
+                clock=clock,
+                entropy=entropy,
+                home=home,
+                cache_bytes=cache_bytes,
+                database=database,
             )
-        try:
-            with disk_errors(path):
-                facts = msgspec.json.decode(path.read_bytes(), type=_Facts)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Corrupt(
-                f"cannot be read ({error})", subject=str(path), remedy='It should read {"format": 1, "site": "<name>"}'
-            ) from error
-        if facts.format > _FORMAT:
-            raise WorkspaceTooNew(
-                f"the workspace has format {facts.format}, this Saqiya knows up to {_FORMAT}",
-                subject=str(root),
-                remedy="Use the Saqiya that made it, or a newer one",
-            )
-        if not _SITE.fullmatch(facts.site):
-            raise Corrupt(
-                f"{facts.site[:40]!r} cannot name a site", subject=str(path), remedy="Put the site's name back"
-            )
-        _hold_to(root, facts, database)
-        return cls(
-            root, site=facts.site, clock=clock, entropy=entropy, home=home, cache_bytes=cache_bytes, database=database
-        )
+            made._here = held.pop_all()
+        return made
 
     def streams(self, episode: Episode) -> Mapping[str, Stream]:
         """Open an episode's streams; each is read when it is asked for, and holds the episode's range alone.
@@ -302,33 +291,9 @@ class Workspace:
             os.close(handle)
 
     def close(self) -> None:
-        """Close the catalog's connections."""
+        """Close the catalog's connections; the workspace may be moved again."""
         self.catalog.close()
-
-
-def _hold_to(root: Path, facts: _Facts, database: sa.URL | None) -> None:
-    """Refuse another catalog than that of last time: facts would seem lost, and new ones would go astray."""
-    wanted = database.set(password=None).render_as_string() if database is not None else ""
-    if facts.catalog == wanted:
-        return
-    own = root / CATALOG
-    if not facts.catalog and not (own.exists() and _holds_nouns(own)):
-        said = {"format": facts.format, "site": facts.site, "catalog": wanted}
-        replace_file(root / "workspace.json", json.dumps(said).encode())
-        for file in root.glob(f"{CATALOG}*"):  # it is empty, and would only mislead
-            file.unlink()
-        return
-    raise UsageError(
-        f"its catalog is {facts.catalog or CATALOG}, and saqiya.toml names {wanted or 'none, so its own file'}",
-        subject=str(root),
-        remedy="Put [store] catalog back; or move the rows, and then the name in workspace.json",
-    )
-
-
-def _holds_nouns(path: Path) -> bool:
-    with closing(sqlite3.connect(path)) as file:
-        there = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'nouns'").fetchone()
-        return there is not None and file.execute("SELECT 1 FROM nouns LIMIT 1").fetchone() is not None
+        self._here.close()
 
 
 def _busy(facts: bytes, scope: str) -> WorkspaceBusy:
