@@ -90,6 +90,14 @@ def fresh(in_memory):
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def room(in_memory):
+    """A folder of this file's own, in memory: a worker may come back to a file, and make what it shares again."""
+    made = Path(tempfile.mkdtemp(dir=in_memory))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 @pytest.fixture
 def turned(turned_once, fresh):
     """A copy of a workspace after two turns."""

@@ -42,8 +42,8 @@ pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no
 
 
 @pytest.fixture(scope="module")
-def wheel(in_memory):
-    with Flywheel(build(in_memory / "pushed")) as made:
+def wheel(room):
+    with Flywheel(build(room / "pushed")) as made:
         yield made
 
 

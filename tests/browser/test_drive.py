@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chrom
 
 
 @pytest.fixture(scope="module")
-def wheel(turned_once, in_memory):
-    with Flywheel(Path(shutil.copytree(turned_once.store.root, in_memory / "driven-by-hand"))) as made:
+def wheel(turned_once, room):
+    with Flywheel(Path(shutil.copytree(turned_once.store.root, room / "driven-by-hand"))) as made:
         made.staff.add("olga", Rank.OPERATOR, password=PASSWORD, by="test")
         yield made
 

@@ -15,15 +15,15 @@ from saqiya.testing import make_episode
 
 
 @pytest.fixture(scope="module")
-def ingested(in_memory):
-    logs = in_memory / "coverage-logs"
+def ingested(room):
+    logs = room / "coverage-logs"
     logs.mkdir()
     for number, (thing, light) in enumerate([("mug", "day"), ("mug", "dim"), ("pan", "day")]):
         said = {"object": thing, "light": light, "source": "demonstration", "task": "push it"}
         McapFormat().write(make_episode(seed=number, steps=6, metadata=said), logs / f"{number}.mcap")
-    with Flywheel.init(in_memory / "coverage") as wheel:
+    with Flywheel.init(room / "coverage") as wheel:
         wheel.ingest(sorted(logs.iterdir()))
-    return in_memory / "coverage"
+    return room / "coverage"
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from saqiya.loop.flywheel import Flywheel
 
 
 @pytest.fixture(scope="module")
-def wheel(turned_once, in_memory):
-    path = shutil.copytree(turned_once.store.root, in_memory / "board")
+def wheel(turned_once, room):
+    path = shutil.copytree(turned_once.store.root, room / "board")
     with Flywheel(path) as made:
         made.detect()
         made.triage()

@@ -14,9 +14,9 @@ from saqiya.loop.flywheel import Flywheel
 
 
 @pytest.fixture(scope="module")
-def read_once(turned_once, in_memory, tmp_path_factory):
+def read_once(turned_once, room):
     """A turned wheel whose last deployment was read: failures found and named."""
-    path = shutil.copytree(turned_once.store.root, in_memory / f"live-{tmp_path_factory.mktemp('live').name}")
+    path = shutil.copytree(turned_once.store.root, room / "live")
     with Flywheel(path) as wheel:
         wheel.detect()
         wheel.triage()

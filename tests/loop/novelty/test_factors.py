@@ -54,8 +54,8 @@ def logs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ingested(logs, in_memory):
-    made = in_memory / "factors"
+def ingested(logs, room):
+    made = room / "lab"
     with Flywheel.init(made) as wheel:
         wheel.ingest(sorted(logs.iterdir()))
     (made / "factors.toml").write_text(RULES)

@@ -32,9 +32,9 @@ DEMONSTRATION, TAKEOVER = CorrectionKind.DEMONSTRATION, CorrectionKind.TAKEOVER
 
 
 @pytest.fixture(scope="module")
-def read_once(turned_once, in_memory, tmp_path_factory):
+def read_once(turned_once, room):
     """A turned wheel whose last deployment was read: failures found and named."""
-    path = shutil.copytree(turned_once.store.root, in_memory / f"read-{tmp_path_factory.mktemp('read').name}")
+    path = shutil.copytree(turned_once.store.root, room / "read")
     with Flywheel(path) as wheel:
         wheel.detect()
         wheel.triage()
@@ -69,8 +69,8 @@ def read_logs(wheel, paths):
 
 
 @pytest.fixture(scope="module")
-def read_logs_once(logs, in_memory, tmp_path_factory):
-    path = in_memory / f"logs-{tmp_path_factory.mktemp('data').name}"
+def read_logs_once(logs, room):
+    path = room / "logs"
     with Flywheel.init(path) as opened:
         read_logs(opened, sorted(logs.iterdir())[:40])
     return path
