@@ -86,7 +86,7 @@ def test_where_no_criterion_judges_an_exam_a_reviewer_does(crowd):
     handed = crowd.desk.submit(crowd.desk.claim("ann", made.request).id, "ann", crowd.episode().id)
     crowd.desk.review(handed.id, "rex", Verdict.ACCEPT)
     crowd.desk.queue("ann")
-    assert crowd.desk.slots.qualified("ann") == {"peg"}
+    assert crowd.desk.slots.crew.passed("ann") == {"peg"}
     assert crowd.wheel.verify().lies == ()
 
 

@@ -178,7 +178,7 @@ def _fitting(
         keys = [asked for asked in open_ if one.start.key in {start.key for start in asked.request.starts}]
         if keys:
             return keys, "by its start"
-    return [asked for asked in open_ if one.task and _plain(asked.work.task) == _plain(one.task)], "by its task"
+    return [asked for asked in open_ if one.task and _plain(asked.work.sort.task) == _plain(one.task)], "by its task"
 
 
 def _slot(one: _Try, asked: Asked) -> int | None:
@@ -196,7 +196,7 @@ def _misfit(found: list[Asked], open_: list[Asked]) -> str:
 
 
 def _named(asked: Asked) -> str:
-    return f"{asked.key} ({asked.work.task or asked.request.target}, mark {mark_of(asked.request.id)})"
+    return f"{asked.key} ({asked.work.sort.task or asked.request.target}, mark {mark_of(asked.request.id)})"
 
 
 def _demand_room(wheel: Flywheel, pairs: Mapping[str, _Pair], *, by: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from saqiya.correct.routing import Worker, blocked
+from saqiya.correct.routing import Sort, Term, Worker, blocked, lean, product, terms
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
@@ -28,8 +29,10 @@ from saqiya.stores.trail import append
 if TYPE_CHECKING:
     from saqiya.loop.people.desk import Desk
 
-__all__ = ["Lease", "Offer", "claim", "hand_back", "held", "queue", "renew", "submit"]
+__all__ = ["Lease", "Offer", "Rig", "claim", "hand_back", "held", "queue", "renew", "rigs", "submit"]
 
+ON_DUTY_LEASES = 2
+"""Whoever claimed or handed in something within the time of so many leases is on duty."""
 STILL = 1e-3
 """A hand stands still where no action moves by more than this share of its range in the try."""
 
@@ -42,10 +45,14 @@ class Offer:
         slot: the one that a claim would give.
         left: corrections of it that nobody gave or handed in yet.
         why: what it was asked for, in words.
-        gain_per_minute: expected points of success for a minute of a person; None where nothing is known.
+        gain_per_minute: expected points of success for a minute of this person; None where nothing is known.
+        minutes: of this person, for one correction of it.
+        cost: of those minutes, in whatever the team counts in.
         qualified: the person may do this task.
         blocked: why this person cannot take it now; "" when they can.
         first: it was sent back to them, or they were asked by name.
+        rig: the embodiment that it is for, "" for any.
+        terms: the factors of its place in this person's queue, each with its reason; their product is `place`.
     """
 
     request: CorrectionRequest
@@ -54,10 +61,28 @@ class Offer:
     left: int
     why: str
     gain_per_minute: float | None
+    minutes: float
+    cost: float
     due_ns: int
     qualified: bool
     blocked: str
     first: bool = False
+    rig: str = ""
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def place(self) -> float:
+        """What it is worth in this person's queue: the highest comes first."""
+        return product(self.terms)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for work, and who else is there: `gone` may take none, and `others` are on duty."""
+
+    worker: Worker
+    others: tuple[Worker, ...]
+    gone: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -73,30 +98,59 @@ class Lease:
     failure: FailureId | None
 
 
-def queue(desk: Desk, person: str, *, limit: int) -> tuple[Offer, ...]:
+@dataclass(frozen=True)
+class Rig:
+    """What a person does best at one of their robots: go on with the lease that they hold there, or claim the offer."""
+
+    name: str
+    lease: Lease | None
+    offer: Offer
+
+
+def queue(desk: Desk, person: str, *, limit: int, rig: str = "") -> tuple[Offer, ...]:
     """Return the requests with work left, in the order in which a person would get them; what is blocked comes last."""
-    who, gone = desk.people.known(person), _gone(desk)
+    who, everybody = desk.people.known(person), desk.people.all()
     desk.slots.catch_up()
     with desk.database.reading() as connection:
         mine = leases.held(connection, person, desk.now())
     open_, shut, seen = list[Offer](), list[Offer](), set[str]()
     with desk.slots.lock:
-        worker = _worker(desk, who, mine)
-        for asked, slot in desk.slots.ordered(person):
-            if asked.request.id in seen:
+        asker = _asker(desk, who, mine, everybody)
+        for asked, slot in desk.slots.ordered(person, _leans(desk, asker)):
+            if asked.request.id in seen or not _at(asked, rig):
                 continue
             seen.add(asked.request.id)
-            found = next(_free(desk, asked, person, slot, gone), None)
+            found = next(_free(desk, asked, person, slot, asker.gone), None)
             if found is None:
                 continue
-            offer = _offer(desk, asked, found, worker, first=slot is not None)
+            offer = _offer(desk, asked, found, asker, first=slot is not None)
             (shut if offer.blocked else open_).append(offer)
             if len(open_) >= limit:
                 break
     return (*open_, *shut)[:limit]
 
 
-def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for_s: float | None) -> Lease:
+def rigs(desk: Desk, person: str) -> tuple[Rig, ...]:
+    """Return one line a robot, the highest place first: what is held there counts as if it were not held yet."""
+    who, everybody = desk.people.known(person), desk.people.all()
+    best: dict[str, Rig] = {}
+    mine = held(desk, person)
+    with desk.slots.lock:
+        free = _asker(desk, who, [], everybody)
+        for lease in mine:
+            offer = _offer(desk, desk.asked(lease.request.id), lease.slot, free, first=False)
+            if offer.rig not in best or best[offer.rig].offer.place < offer.place:
+                best[offer.rig] = Rig(offer.rig, lease, offer)
+    wanted = [one for one in who.profile.rigs if one not in best]
+    offers = [queue(desk, person, limit=1, rig=one) for one in wanted] if wanted else [queue(desk, person, limit=9)]
+    for offer in (one for found in offers for one in found if not one.blocked):
+        best.setdefault(offer.rig, Rig(offer.rig, None, offer))
+    return tuple(sorted(best.values(), key=lambda one: (-one.offer.place, one.lease is None, one.name)))
+
+
+def claim(
+    desk: Desk, person: str, request: str | None, *, slot: int | None, for_s: float | None, rig: str = ""
+) -> Lease:
     """Give a person a slot for a while: the one they name, or the best that is open to them.
 
     Two claims never get one slot: each is made inside a transaction that no other writer overlaps.
@@ -105,7 +159,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
         NothingOpen: there is none, and why.
         UnknownId: there is no such request or person.
     """
-    who, gone = desk.people.known(person), _gone(desk)
+    who, everybody = desk.people.known(person), desk.people.all()
     desk.slots.warm()  # what is long to read is read before anybody has to wait for it
     if request is not None and request not in desk.slots.asked:
         request = desk.catalog.get(request, CorrectionRequest).id
@@ -118,7 +172,7 @@ def claim(desk: Desk, person: str, request: str | None, *, slot: int | None, for
             row = replace(again[0], until_ns=now_ns + desk.lease_ns(for_s))
             leases.store(connection, row)
         else:
-            row = _take(desk, connection, _worker(desk, who, mine), request, slot, now_ns, gone)
+            row = _take(desk, connection, _asker(desk, who, mine, everybody), request, slot, now_ns, rig)
             row = replace(row, until_ns=now_ns + desk.lease_ns(for_s))
             detail: dict[str, JsonValue] = {"request": row.request, "slot": row.slot, "until_ns": row.until_ns}
             row = replace(row, seq=append(connection, person, "claim", row.id, detail, now_ns=now_ns))
@@ -231,21 +285,23 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
 def _take(
     desk: Desk,
     connection: sa.Connection,
-    worker: Worker,
+    asker: Asker,
     request: str | None,
     slot: int | None,
     now_ns: int,
-    gone: frozenset[str],
+    rig: str,
 ) -> LeaseRow:
     """Find the first slot that is open to a person, asking the table itself about each."""
-    why = ""
-    candidates = desk.slots.ordered(worker.name) if request is None else iter([(desk.asked(request), slot)])
-    for asked, wanted in candidates:
+    why, worker = "", asker.worker
+    queued = desk.slots.ordered(worker.name, _leans(desk, asker))
+    for asked, wanted in queued if request is None else iter([(desk.asked(request), slot)]):
+        if not _at(asked, rig):
+            continue
         refused = blocked(asked.work, worker, examined=desk.slots.examined)
         if refused:
             why = why or refused
             continue
-        for free in _free(desk, asked, worker.name, wanted, gone):
+        for free in _free(desk, asked, worker.name, wanted, asker.gone):
             row = leases.at(connection, asked.request.id, free)
             if row is None or row.free(worker.name, now_ns):
                 before = row.submission if row is not None and row.state is LeaseState.RETURNED else ""
@@ -261,9 +317,9 @@ def _take(
     )
 
 
-def _gone(desk: Desk) -> frozenset[str]:
-    """Return who may take no work any more: what they were asked for by name is open to all again."""
-    return frozenset(one.name for one in desk.people.all() if one.disabled or not one.rank.covers(Rank.OPERATOR))
+def _at(asked: Asked, rig: str) -> bool:
+    """Say whether a request is for a rig; one that says nothing is for any."""
+    return not rig or asked.work.sort.embodiment in {"", rig}
 
 
 def _free(desk: Desk, asked: Asked, person: str, wanted: int | None, gone: frozenset[str]) -> Iterator[int]:
@@ -276,27 +332,42 @@ def _free(desk: Desk, asked: Asked, person: str, wanted: int | None, gone: froze
             yield slot
 
 
-def _offer(desk: Desk, asked: Asked, slot: int, worker: Worker, *, first: bool) -> Offer:
-    work = asked.work
+def _offer(desk: Desk, asked: Asked, slot: int, asker: Asker, *, first: bool) -> Offer:
+    work, worker, examined = asked.work, asker.worker, desk.slots.examined
+    factors = terms(
+        work, worker, asker.others, examined=examined, now_ns=desk.now(), target_ns=desk.slots.target_ns
+    )  # fmt: skip
+    minutes = 1.0 / next(one.value for one in factors if one.name == "per_minute")
+    known = product([one for one in factors if one.name in {"gain", "per_minute", "kept"}])
     return Offer(
         request=asked.request,
         key=asked.key,
         slot=slot,
         left=asked.left(),
         why=asked.request.reason,
-        gain_per_minute=work.worth,
+        gain_per_minute=None if work.gain is None else known,
+        minutes=minutes,
+        cost=minutes * worker.cost_per_minute,
         due_ns=work.due_ns,
-        qualified=work.reference or work.task not in desk.slots.examined or work.task in worker.qualified,
-        blocked=blocked(work, worker, examined=desk.slots.examined),
+        qualified=work.reference or work.sort.task not in examined or work.sort.task in worker.qualified,
+        blocked=blocked(work, worker, examined=examined),
         first=first,
+        rig=work.sort.embodiment,
+        terms=factors,
     )
 
 
-def _worker(desk: Desk, who: Person, mine: list[LeaseRow]) -> Worker:
-    profile = who.profile
-    rigs = Counter(asked.work.embodiment for row in mine if (asked := desk.slots.asked.get(row.request)))
-    qualified = desk.slots.qualified(who.name)
-    return Worker(who.name, profile.skills, profile.sites, profile.rigs, qualified, rigs)
+def _leans(desk: Desk, asker: Asker) -> Callable[[Sort], float]:
+    return cache(lambda sort: lean(sort, asker.worker, asker.others, examined=desk.slots.examined))
+
+
+def _asker(desk: Desk, who: Person, mine: list[LeaseRow], everybody: Sequence[Person]) -> Asker:
+    crew = desk.slots.crew
+    rigs = Counter(asked.work.sort.embodiment for row in mine if (asked := desk.slots.asked.get(row.request)))
+    gone = frozenset(one.name for one in everybody if one.disabled or not one.rank.covers(Rank.OPERATOR))
+    there = [one for one in everybody if one.name not in {who.name, *gone}]
+    since_ns = desk.now() - ON_DUTY_LEASES * desk.lease_ns(None)
+    return Asker(crew.worker(who, rigs), crew.on_duty(there, since_ns), gone)
 
 
 def _mine(connection: sa.Connection, lease_id: str, person: str) -> LeaseRow:

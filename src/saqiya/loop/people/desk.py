@@ -34,7 +34,7 @@ from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.config import FILE_NAME, DeskConfig, read_desk
 from saqiya.loop.people import books, claims, reviews
 from saqiya.loop.people.books import Agreement, Past
-from saqiya.loop.people.claims import Lease, Offer
+from saqiya.loop.people.claims import Lease, Offer, Rig
 from saqiya.loop.people.exams import refer
 from saqiya.loop.people.reviews import Waiting
 from saqiya.loop.people.slots import Asked, Slots
@@ -76,16 +76,35 @@ class Desk:
 
     # -- work ----------------------------------------------------------------------------------------------------
 
-    def queue(self, person: str, *, limit: int = 50) -> tuple[Offer, ...]:
+    def queue(self, person: str, *, limit: int = 50, rig: str = "") -> tuple[Offer, ...]:
         """Return the requests with work left, in the order in which a person would get them; what is blocked is last.
+
+        Args:
+            person: who asks.
+            limit: at most so many.
+            rig: only what can be done at this embodiment; "" for all.
 
         Raises:
             UnknownId: there is no such person.
         """
-        return claims.queue(self, person, limit=limit)
+        return claims.queue(self, person, limit=limit, rig=rig)
+
+    def next(self, person: str) -> tuple[Rig, ...]:
+        """Say what a person does best at each of their robots, the one where a minute brings most first.
+
+        Raises:
+            UnknownId: there is no such person.
+        """
+        return claims.rigs(self, person)
 
     def claim(
-        self, person: str, request: str | None = None, *, slot: int | None = None, for_s: float | None = None
+        self,
+        person: str,
+        request: str | None = None,
+        *,
+        slot: int | None = None,
+        for_s: float | None = None,
+        rig: str = "",
     ) -> Lease:
         """Give a person a slot: the best that is open to them, or one of a request they name; told twice, the same.
 
@@ -94,12 +113,13 @@ class Desk:
             request: id or key; None for the best.
             slot: which of the request's; None for its first open one.
             for_s: how long without a sign of life; None for what saqiya.toml says.
+            rig: the best that can be done at this embodiment; "" for any.
 
         Raises:
             NothingOpen: nothing is open to them, and why.
             UnknownId: there is no such request or person.
         """
-        return claims.claim(self, person, request, slot=slot, for_s=for_s)
+        return claims.claim(self, person, request, slot=slot, for_s=for_s, rig=rig)
 
     def held(self, person: str) -> tuple[Lease, ...]:
         """Return what a person holds now, the oldest first."""

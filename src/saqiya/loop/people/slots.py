@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from heapq import merge
 from threading import RLock
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from saqiya.correct.routing import Work, urgency, worth_of_mode
+from saqiya.correct.routing import Sort, Work, of_mode, urgency
 from saqiya.domain.nouns import (
     Assignment,
     CollectionPlan,
@@ -31,10 +32,12 @@ from saqiya.domain.nouns import (
     Qualification,
     Reference,
     Review,
+    Submission,
     Undo,
     Verdict,
 )
 from saqiya.domain.streams import Start
+from saqiya.loop.people.crew import Crew
 from saqiya.stores import leases
 from saqiya.stores.leases import LeaseRow, LeaseState
 
@@ -43,9 +46,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Slots"]
 
-_KINDS = (Assignment, Correction, CorrectionRequest, Dismissal, Qualification, Reference, Review, Undo)
+_KINDS = (Assignment, Correction, CorrectionRequest, Dismissal, Qualification, Reference, Review, Submission, Undo)
 _SLOT = re.compile(r"/(?:slot/)?(\d{4})/(?:[^/]+/)?correction$")
 _NONE = frozenset[str]()
+Place = tuple[float, int, str]
+"""Less its urgency, when it was stored, its id: the smallest is given out first."""
 
 
 @dataclass
@@ -67,7 +72,7 @@ class Asked:
     given: set[int] = field(default_factory=set)
     loose: int = 0
     rows: dict[int, LeaseRow] = field(default_factory=dict)
-    place: tuple[float, int, str] = (0.0, 0, "")
+    place: Place = (0.0, 0, "")
 
     def start(self, slot: int) -> Start | None:
         """Return where a slot begins, None where nothing but the request's words says it."""
@@ -120,14 +125,14 @@ class Slots:
         self.once: dict[str, str] = {}
         """Who decided a submission that nobody looked at a second time."""
         self.lock = RLock()
-        self._order: list[tuple[float, int, str]] = []
+        self.crew = Crew()
+        self._order: dict[Sort, list[Place]] = defaultdict(list)
         self._nouns_ns, self._seq = -1, 0
         self._at: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self._returned: dict[tuple[str, int], LeaseRow] = {}
         self._assigned: dict[str, list[Assignment]] = defaultdict(list)
         self._dismissed: dict[str, set[str]] = defaultdict(set)
         self._undone: set[str] = set()
-        self._passed: dict[tuple[str, str], bool] = {}
 
     def catch_up(self) -> None:
         """Take in what was stored since the last time. Whoever waits for another thread here holds no connection."""
@@ -157,6 +162,7 @@ class Slots:
         if asked is None:
             return
         asked.rows[row.slot] = row
+        self.crew.saw(row)
         place = (row.request, row.slot)
         if row.state is LeaseState.RETURNED:
             self._returned[place] = row
@@ -164,10 +170,14 @@ class Slots:
             self._returned.pop(place, None)
         self._settle(asked)
 
-    def ordered(self, person: str) -> Iterator[tuple[Asked, int | None]]:
+    def ordered(self, person: str, lean: Callable[[Sort], float]) -> Iterator[tuple[Asked, int | None]]:
         """Yield requests in a person's order: sent back to them, given to them by name, and then the queue.
 
         A slot stands beside the first two; the caller asks which slots of the others are open.
+
+        Args:
+            person: whose order.
+            lean: how far a sort of work moves up in it (`routing.lean`).
         """
         mine = sorted((row.seq, place) for place, row in self._returned.items() if row.person == person)
         named = [
@@ -175,8 +185,8 @@ class Slots:
         ]
         for request, slot in [*(place for _, place in mine), *named]:
             yield self.asked[request], slot
-        for place in tuple(self._order):
-            yield self.asked[place[2]], None
+        for _, _, request in merge(*(_moved(order, lean(sort)) for sort, order in self._order.items() if order)):
+            yield self.asked[request], None
 
     def assignee(self, failure: str | None) -> str:
         """Return who was asked by name to correct a failure, "" for nobody."""
@@ -187,26 +197,18 @@ class Slots:
         """Say whether a person said that a failure is none."""
         return bool(self._dismissed.get(failure or "", _NONE) - self._undone)
 
-    def qualified(self, person: str) -> frozenset[str]:
-        """Return the tasks whose reference a person passed, when they last tried."""
-        return frozenset(task for (who, task), passed in self._passed.items() if who == person and passed)
-
     def _add(self, fresh: Sequence[tuple[int, str, CorrectionRequest]]) -> None:
         """Take in new requests; what each is about is read for all of them at once."""
         about = self._about([one for _, _, one in fresh])
         modes = sorted({one.mode for _, _, one in fresh if one.mode is not None})
-        priorities = {one.id: one.priority for one in self.catalog.each(FailureMode, modes)}
+        worths = {one.id: of_mode(one.priority, one.factors) for one in self.catalog.each(FailureMode, modes)}
         for at, key, request in fresh:
             if request.id in self.asked:
                 continue
             episode = about.get(request.id)
-            work = Work(
-                task=episode.task if episode else self._task,
-                site=episode.site if episode else "",
-                embodiment=episode.embodiment if episode else "",
-                worth=self._worth(request, priorities),
-                due_ns=at + self.target_ns,
-            )
+            place = (episode.task, episode.site, episode.embodiment) if episode else (self._task, "", "")
+            gain, minutes, source = self._worth(request, worths)
+            work = Work(Sort(*place, request.correction_kind.value), gain, minutes, at + self.target_ns, source=source)
             asked = Asked(request, key, at, work, place=(-urgency(work, target_ns=self.target_ns), at, request.id))
             self.asked[request.id] = asked
             for slot, failure in enumerate(request.failures):
@@ -222,7 +224,10 @@ class Slots:
         episodes = {one.id: one for one in self.catalog.each(Episode, sorted(set(where.values())))}
         return {one: episodes[episode] for one, episode in where.items()}
 
-    def _worth(self, request: CorrectionRequest, priorities: Mapping[str, float]) -> float | None:
+    def _worth(
+        self, request: CorrectionRequest, worths: Mapping[str, tuple[float, float]]
+    ) -> tuple[float | None, float, str]:
+        """Return what a correction brings, the minutes that it takes, and who says so: the plan, else the mode."""
         plan = self.catalog.get(request.because) if request.because else None
         if isinstance(plan, CollectionPlan):
             for item in plan.items:
@@ -230,8 +235,10 @@ class Slots:
                     request.target, request.correction_kind, request.count
                 )  # fmt: skip
                 if same and item.gain is not None and item.minutes > 0.0:
-                    return item.gain.value / item.minutes
-        return worth_of_mode(priorities[request.mode]) if request.mode is not None else None
+                    return item.gain.value / item.count, item.minutes / item.count, "the plan's own forecast"
+        if request.mode is None:
+            return None, 0.0, ""
+        return *worths[request.mode], "the mode's priority, and what its first correction teaches"
 
     @cached_property
     def _task(self) -> str:
@@ -247,17 +254,34 @@ class Slots:
         elif isinstance(one, Undo):
             self._undone.add(one.what)
         elif isinstance(one, Qualification):
-            self._passed[one.person, one.task] = one.passed
-        elif isinstance(one, Review):
-            if one.second:
-                self.once.pop(one.submission, None)
-            elif one.verdict is not Verdict.SEND_BACK:
-                self.once[one.submission] = one.reviewer
-        elif isinstance(one, Reference):
+            self.crew.examined(one.person, one.task, passed=one.passed)
+        elif isinstance(one, Submission):
             asked = self.asked[one.request]
-            asked.examines, asked.work = one, replace(asked.work, task=one.task, reference=True)
-            self.examined[one.task] = one.request
-            self._settle(asked)
+            if asked.examines is None:
+                self.crew.handed(one, asked.work.sort)
+        elif isinstance(one, Review):
+            self._decided(one)
+        elif isinstance(one, Reference):
+            self._examine(one)
+
+    def _decided(self, one: Review) -> None:
+        if one.second:
+            self.once.pop(one.submission, None)
+            return
+        self.crew.judged(one)
+        if one.verdict is not Verdict.SEND_BACK:
+            self.once[one.submission] = one.reviewer
+
+    def _examine(self, one: Reference) -> None:
+        """Take a request as the examination that it is; it moves to the sort of its task."""
+        asked = self.asked[one.request]
+        order = self._order[asked.work.sort]
+        if asked.place in order:
+            order.remove(asked.place)
+        sort = asked.work.sort._replace(task=one.task)
+        asked.examines, asked.work = one, replace(asked.work, sort=sort, reference=True)
+        self.examined[one.task] = one.request
+        self._settle(asked)
 
     def _answer(self, correction: Correction, key: str) -> None:
         """Find the slot that a correction answers: its key says it, or the failure that it answers."""
@@ -273,10 +297,17 @@ class Slots:
 
     def _settle(self, asked: Asked) -> None:
         """Keep a request in the order while something of it is left, and only then."""
-        spot = bisect_left(self._order, asked.place)
-        there = spot < len(self._order) and self._order[spot] == asked.place
+        order = self._order[asked.work.sort]
+        spot = bisect_left(order, asked.place)
+        there = spot < len(order) and order[spot] == asked.place
         wanted = asked.examines is not None or asked.left() > 0
         if wanted and not there:
-            insort(self._order, asked.place)
+            insort(order, asked.place)
         elif there and not wanted:
-            del self._order[spot]
+            del order[spot]
+
+
+def _moved(order: Sequence[Place], by: float) -> Iterator[Place]:
+    """Yield places of one sort as a person's lean moves them; what changes meanwhile does not disturb it."""
+    for place, at, request in tuple(order):
+        yield place - by, at, request

@@ -14,7 +14,7 @@ from saqiya.loop.people.claims import Lease, Offer
 from saqiya.loop.people.reviews import Waiting
 from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
-from saqiya.server.wire import Answer, Body, Limit, Ref, Shown, Text, Words, plain, shown
+from saqiya.server.wire import Answer, Body, Limit, Line, Name, Ref, Shown, Text, Words, plain, shown
 
 __all__ = ["router"]
 
@@ -23,8 +23,19 @@ _INT64 = (1 << 63) - 1
 Moment = Annotated[int, Field(ge=-_INT64, le=_INT64)]
 
 
+class Factor(Answer):
+    """One factor of an offer's place in the asker's queue, and what it says."""
+
+    name: str
+    value: float
+    because: str
+
+
 class Offered(Answer):
-    """A request that waits for people, as the asker sees it; `blocked` says why they cannot take it, "" if they can."""
+    """A request that waits for people, as the asker sees it; `blocked` says why they cannot take it, "" if they can.
+
+    `minutes` and `cost` are the asker's own, for one correction; the product of `terms` is `place`: the highest first.
+    """
 
     request: str
     key: str
@@ -33,10 +44,15 @@ class Offered(Answer):
     left: int
     why: str
     gain_per_minute: float | None
+    minutes: float
+    cost: float
     due_ns: int
     qualified: bool
     blocked: str
     first: bool
+    rig: str
+    place: float
+    terms: list[Factor]
 
 
 class Leased(Answer):
@@ -49,6 +65,14 @@ class Leased(Answer):
     until_ns: int
     start: dict[str, Any] | None
     failure: str | None
+
+
+class AtRig(Answer):
+    """What the asker does best at one robot: go on with the lease that they hold there, or claim what is offered."""
+
+    name: str
+    lease: Leased | None
+    offer: Offered
 
 
 class Waits(Answer):
@@ -65,10 +89,11 @@ class Waits(Answer):
 
 
 class Claim(Body):
-    """Which request is wanted, and which of its slots; nothing: the best offer."""
+    """Which request is wanted, and which of its slots; nothing: the best offer, at one robot if it is named."""
 
     request: Ref | None = None
     slot: Annotated[int, Field(ge=0, lt=1 << 31)] | None = None
+    rig: Name | None = None
 
 
 class HandBack(Body):
@@ -114,8 +139,9 @@ def _leased(one: Lease) -> Leased:
 
 
 def _offered(one: Offer) -> Offered:
-    facts = {name: getattr(one, name) for name in Offered.model_fields if name not in {"request", "target"}}
-    return Offered(request=one.request.id, target=one.request.target, **facts)
+    facts = {name: getattr(one, name) for name in Offered.model_fields if name not in {"request", "target", "terms"}}
+    told = [Factor.model_validate(term) for term in one.terms]
+    return Offered(request=one.request.id, target=one.request.target, terms=told, **facts)
 
 
 def _waits(one: Waiting) -> Waits:
@@ -132,15 +158,29 @@ def _waits(one: Waiting) -> Waits:
 
 
 @router.get("/queue")
-def queue(here: Here, who: Operator, limit: Limit = 50) -> list[Offered]:
+def queue(
+    here: Here,
+    who: Operator,
+    limit: Limit = 50,
+    rig: Annotated[Line, Query(max_length=64, description="Only what can be done at this robot.")] = "",
+) -> list[Offered]:
     """List what waits for people, in the order in which the asker would get it; what is blocked comes last."""
-    return [_offered(one) for one in here.wheel.desk.queue(who.name, limit=limit)]
+    return [_offered(one) for one in here.wheel.desk.queue(who.name, limit=limit, rig=rig)]
+
+
+@router.get("/queue/next")
+def next_(here: Here, who: Operator) -> list[AtRig]:
+    """Say what the asker does best at each of their robots, the one where a minute brings most first."""
+    return [
+        AtRig(name=one.name, lease=_leased(one.lease) if one.lease else None, offer=_offered(one.offer))
+        for one in here.wheel.desk.next(who.name)
+    ]
 
 
 @router.post("/queue/claim")
 def claim(body: Claim, here: Here, who: Operator) -> Leased:
     """Take a slot: the best that is open to the asker, or one of a request; told twice, the same one."""
-    return _leased(here.wheel.desk.claim(who.name, body.request, slot=body.slot))
+    return _leased(here.wheel.desk.claim(who.name, body.request, slot=body.slot, rig=body.rig or ""))
 
 
 @router.get("/leases")

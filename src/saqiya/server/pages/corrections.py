@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from saqiya.domain.words import Rank
+from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.novelty.became import became
 from saqiya.loop.people.briefing import briefing_of
+from saqiya.loop.people.staff import Person
 from saqiya.server.gatekeeper import Operator, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
@@ -20,6 +22,15 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 MOST_OFFERS = 40
 Ref = Annotated[Line, Form(max_length=200)]
+
+
+def _open(wheel: Flywheel, who: Person) -> dict[str, Any]:
+    """Return what is open to a person, and what they do best at each of their robots."""
+    return {
+        "offers": wheel.desk.queue(who.name, limit=MOST_OFFERS),
+        "rigs": wheel.desk.next(who.name) if who.rank.covers(Rank.OPERATOR) else (),
+        "now_ns": wheel.clock(),
+    }
 
 
 @router.get("/corrections")
@@ -34,12 +45,17 @@ def corrections(request: Request, here: Here, who: Viewer) -> HTMLResponse:
         "corrections.html",
         works=works,
         held=[(one, briefing_of(wheel, one.request.id, one.slot)) for one in held],
-        offers=wheel.desk.queue(name, limit=MOST_OFFERS),
         handed=wheel.desk.history(name, limit=20),
         became=here.get(f"became {name}", lambda wheel: became(wheel, name)),
         figures=wheel.desk.figures(name, name) if works else None,
-        now_ns=wheel.clock(),
+        **_open(wheel, who),
     )
+
+
+@router.get("/corrections/offers")
+def offers(request: Request, here: Here, who: Viewer) -> HTMLResponse:
+    """Show what is open to a person now, for a page that is open already."""
+    return page(request, who, "_offers.html", works=who.rank.covers(Rank.OPERATOR), **_open(here.wheel, who))
 
 
 @router.get("/corrections/{ref}/briefing")

@@ -12,3 +12,9 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+
+// Others claim too: the queue is asked for anew when something was stored, but never under the eyes of who reads in it.
+document.body.addEventListener("stored", () => {
+  const reading = document.querySelector("#offers details[open]") ?? document.activeElement?.closest("#offers");
+  if (!reading) document.body.dispatchEvent(new CustomEvent("queue"));
+});
