@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saqiya.correct.takeover import LAST_STEPS, takeover_step
+from saqiya.correct.takeover import LAST_STEPS, takeover_step, takeovers_n
 from saqiya.errors import UsageError
 
 
@@ -26,3 +26,17 @@ def test_never_in_the_last_steps(moment, length, rate_hz, lead_s):
 def test_what_cannot_be_is_refused(rate_hz, lead_s):
     with pytest.raises(UsageError, match="cannot be"):
         takeover_step(moment_step=5, length=50, rate_hz=rate_hz, lead_s=lead_s)
+
+
+@pytest.mark.parametrize(
+    ("author", "led", "count"),
+    [
+        ([0, 0, 1, 1, 0, 1], True, 2),
+        ([1, 1, 0, 1], True, 2),  # a takeover before the policy's first step
+        ([1, 1, 1], False, 0),  # a person alone takes nothing over
+        ([0, 0], True, 0),
+        ([], True, 0),
+    ],
+)
+def test_takeovers_are_counted_as_the_log_tells_them(author, led, count):
+    assert takeovers_n(author, led=led) == count

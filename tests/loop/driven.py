@@ -61,12 +61,15 @@ def failed(steps=40):
     return Takeover(actions=log.streams["action/executed"].values, step=steps, arrived=seen, earlier=10, attempts=3)
 
 
-def driven(path, *, skilled=False, policy=True, site=None, **how):
-    """A drive of the tiny site, its journal at `path`."""
+def driven(path, *, skilled=False, policy=True, site=None, monitor=None, **how):
+    """A drive of the tiny site, its journal at `path`; `policy` leans where it is no policy itself."""
     site = site or Tiny()
+    leads = Lean() if policy is True else policy or None
+    facts = FACTS if monitor is None else {**FACTS, "policy": monitor.policy}
     who = {"name": "ada", "controls": site.controls, "spec": site.spec, "pace_hz": 20.0}
     person = Skilled(**who, expert=site.expert(1)) if skilled else Person(**who)
-    drive = Drive(site, roll(policy="p", **how), person, policy=Lean() if policy else None, facts=FACTS, journal=path)
+    asked = roll(policy="p", **how)
+    drive = Drive(site, asked, person, policy=leads, facts=facts, journal=path, monitor=monitor)
     OPEN.append(drive)
     return drive
 

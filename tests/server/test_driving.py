@@ -1,5 +1,6 @@
 """A drive through the server: its socket, its lease, and what becomes of it when somebody goes."""
 
+import contextlib
 import json
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from tests.loop.driven import asked
 
 from saqiya.domain.nouns import Episode, OutcomeClaim, Rank
+from saqiya.errors import NothingOpen
 from saqiya.loop.driving.cockpit import parts
 from saqiya.server import driving
 from saqiya.server.driving import Hangar
@@ -128,11 +130,68 @@ def test_a_browser_that_dies_loses_no_step_and_its_lease_goes_back(house, client
     while hangar._flights:
         time.sleep(0.05)
     assert state_of(house, lease) is None
+    aborted(house, lease, steps)
+    assert house.wheel.desk.claim(house.person(f"next-{lease.person}"), lease.request.id).slot == lease.slot
+
+
+class Clock:
+    """A monotonic clock that tests set forward."""
+
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def aborted(house, lease, steps):
+    """Check that what was done in a drive is kept as one aborted try."""
     (episode,) = [one for one in house.wheel.store.catalog.all(Episode) if one.extra.get("lease") == lease.id]
     assert house.wheel.store.streams(episode)["author"].values.sum() >= steps
     claims = house.wheel.store.catalog.referring(episode.id, OutcomeClaim)
     assert [one.value.value for one in claims] == ["aborted"]
+    return episode.id
+
+
+def test_a_page_that_falls_silent_loses_its_lease_by_the_clock_and_is_told(house, client, lease, monkeypatch):
+    monkeypatch.setattr(driving, "BEAT_S", 0.1)
+    clock = Clock()
+    client.app.state.hangar, kept = Hangar(house.wheel, clock=clock), client.app.state.hangar
+    try:
+        with tab(client, lease) as session:
+            one = Tab(session)
+            steps = one.until(lambda told: told["human_steps"] >= 5, axes=RIGHT)["human_steps"]
+            clock.now_s += 0.9 * driving.LOST_S
+            assert one.until(lambda told: told["steps"] > steps, axes=RIGHT)["ended"] == ""  # a sign of life in time
+            clock.now_s += 1.1 * driving.LOST_S
+            told = one.end()
+    finally:
+        client.app.state.hangar = kept
+    assert told["lost"] == "nothing was heard of the page any more, so the request went back to the queue"
+    assert (told["submission"], told["episode"]) == ("", aborted(house, lease, steps))
+    assert state_of(house, lease) is None
     assert house.wheel.desk.claim(house.person(f"next-{lease.person}"), lease.request.id).slot == lease.slot
+
+
+def test_a_lease_that_ran_out_while_the_server_slept_and_went_to_another_ends_the_drive(
+    house, client, lease, monkeypatch
+):
+    monkeypatch.setattr(driving, "BEAT_S", 0.5)
+    clock, ahead = house.wheel.clock, [0]
+    monkeypatch.setattr(house.wheel, "clock", lambda: clock() + ahead[0])
+    other = house.person(f"other-{lease.person}")
+    with tab(client, lease) as session:
+        one = Tab(session)
+        steps = one.until(lambda told: told["human_steps"] >= 5, axes=RIGHT)["human_steps"]
+        taken = None
+        while taken is None:
+            ahead[0] += int(3 * driving.LOST_S * 1e9)
+            with contextlib.suppress(NothingOpen):  # it was renewed in between
+                taken = house.wheel.desk.claim(other, lease.request.id)
+        told = one.end()
+    assert taken.slot == lease.slot
+    assert "expired and went to somebody else" in told["lost"]
+    assert (told["submission"], told["episode"]) == ("", aborted(house, lease, steps))
+    assert [one.id for one in house.wheel.desk.held(other)] == [taken.id]
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"rank": Rank.VIEWER}], ids=str)

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import os
 import select
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -47,13 +49,15 @@ ABANDON: Final = b'{"t":0,"signal":"abandon"}'
 class Flight:
     """One drive under way: its process, the newest frame, and who looks at it.
 
-    `over` is set when its process has ended, `landed` when what it left is taken in and the page was told.
+    `over` is set when its process has ended, `landed` when what it left is taken in and the page was told; `heard_s` is
+    when the page last said something, by `clock`.
     """
 
     lease: Lease
     journal: Path
     process: SpawnProcess
     pipe: Connection
+    clock: Callable[[], float]
     heard_s: float
     begin: Begin | None = None
     frame: bytes = b""
@@ -81,7 +85,7 @@ class Flight:
             self.ended, self.fault = header["ended"], header.get("fault", {})
         if "control" in header:
             if not self.frames:  # nobody can be expected to say anything before there is a picture
-                self.heard_s = asyncio.get_running_loop().time()
+                self.heard_s = self.clock()
             self.frame, self.frames = frame, self.frames + 1
             self.fresh.set()
 
@@ -98,9 +102,14 @@ class Flight:
 class Hangar:
     """All drives of a server, `most` at once."""
 
-    def __init__(self, wheel: Flywheel, *, most: int = os.cpu_count() or 1) -> None:
-        """Start nothing; a drive takes about a third of a core, and a crowded one is a bad one."""
-        self.drives, self._desk, self._most = Drives(wheel), wheel.desk, most
+    def __init__(
+        self, wheel: Flywheel, *, most: int = os.cpu_count() or 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start nothing; a drive takes about a third of a core, and a crowded one is a bad one.
+
+        `clock` gives monotonic seconds: by it a page is silent.
+        """
+        self.drives, self._desk, self._most, self._clock = Drives(wheel), wheel.desk, most, clock
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
@@ -145,12 +154,11 @@ class Hangar:
             Refused: as many run as may.
             SaqiyaError: the lease is not theirs, or it cannot be driven.
         """
-        loop = asyncio.get_running_loop()
         async with self._starting:
             lease = await run_in_threadpool(self._hold, lease_id, person)
             flight = self._flights.get(lease.id)
             if flight is not None and not flight.over.is_set() and begin in {None, flight.begin}:
-                flight.heard_s = loop.time()
+                flight.heard_s = self._clock()
                 return flight
             if flight is not None:  # they begin elsewhere now, or the last drive is just being taken in
                 flight.tell(ABANDON)
@@ -164,9 +172,9 @@ class Hangar:
                 )
             order = await run_in_threadpool(self.drives.order, lease, begin)
             process, pipe = await run_in_threadpool(start, order)
-            flight = Flight(lease, order.journal, process, pipe, loop.time(), begin)
+            flight = Flight(lease, order.journal, process, pipe, self._clock, self._clock(), begin)
             self._flights[lease.id] = flight
-        Thread(target=flight.follow, args=(loop,), name="drive", daemon=True).start()
+        Thread(target=flight.follow, args=(asyncio.get_running_loop(),), name="drive", daemon=True).start()
         task = asyncio.create_task(self._attend(flight))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -174,15 +182,15 @@ class Hangar:
 
     async def _attend(self, flight: Flight) -> None:
         """Keep the lease while the person is heard; when the drive is over, take in what it left."""
-        loop, lost = asyncio.get_running_loop(), ""
+        lost = ""
         while not flight.over.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flight.over.wait(), BEAT_S)
                 break
             if lost:
                 flight.process.kill()  # it was asked to end, and hangs; its journal has all steps
-            elif flight.frames and loop.time() - flight.heard_s > LOST_S:
-                lost = "the browser was not heard any more"
+            elif flight.frames and self._clock() - flight.heard_s > LOST_S:
+                lost = "nothing was heard of the page any more, so the request went back to the queue"
             else:
                 lost = await self._beat(flight)
             if lost:
@@ -241,14 +249,13 @@ class Hangar:
 
 async def _hear(socket: WebSocket, flight: Flight, room: asyncio.Semaphore) -> None:
     """Pass on what a page says until it goes."""
-    loop = asyncio.get_running_loop()
     with contextlib.suppress(WebSocketDisconnect, RuntimeError, KeyError):  # gone, or it sent what is no text
         while flight.viewer is socket:
             line = await socket.receive_text()
             if line == SEEN:
                 room.release()
             elif len(line) <= LINE_BYTES:
-                flight.heard_s = loop.time()
+                flight.heard_s = flight.clock()
                 flight.tell(line.encode())
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.loop.driven import FACTS, MOVES, Lean, cut_all, driven, failed, go, roll
 
+from saqiya.correct.takeover import takeovers_n
 from saqiya.domain.nouns import Outcome, Source
 from saqiya.errors import AlreadyThere, SiteFault, UsageError
 from saqiya.loop.driving.drive import CODES
@@ -142,6 +143,24 @@ def test_a_redo_goes_back_to_the_takeover_and_leaves_no_trace_but_its_cost(path)
     assert (log.metadata["redos"], once.metadata["redos"]) == (1, 0)
     phases = [event.name for event in log.events if event.name.startswith("phase/")]
     assert len(phases) == len(set(phases))
+
+
+def test_what_is_shown_of_takeovers_and_steps_is_what_would_be_handed_in(path):
+    drive = driven(path)
+    go(drive, 12, STILL)
+    for _ in range(2):
+        drive.signal("takeover")
+        go(drive, 4)
+        drive.signal("redo")
+    assert (drive.state.takeovers, drive.state.human_steps, drive.state.redos) == (0, 0, 2)
+    with pytest.raises(UsageError, match="no step of yours"):  # all that they did was wound back
+        drive.finish(None)
+    go(drive, 3)
+    assert (drive.state.takeovers, drive.state.human_steps) == (1, 3)
+    drive.finish(None)
+    log = read(path).log()
+    assert takeovers_n(log.streams["author"].values, led=True) == 1
+    assert (log.metadata["takeovers"], log.metadata["human_steps"]) == (1, 11)  # the cost counts what was thrown away
 
 
 def test_winding_back_once_more_goes_further_back_and_never_before_the_start(path):

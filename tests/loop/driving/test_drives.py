@@ -8,8 +8,10 @@ import pytest
 from tests.loop import driven
 from tests.loop.driven import MOVES, Skilled, go
 
+from saqiya.detect.stage import FUSED
 from saqiya.domain.nouns import (
     AuthorKind,
+    Calibration,
     Correction,
     Failure,
     Outcome,
@@ -28,8 +30,8 @@ from saqiya.sites.tiny import Tiny
 
 
 @pytest.fixture(scope="module")
-def wheel(turned_once, in_memory):
-    with Flywheel(Path(shutil.copytree(turned_once.store.root, in_memory / "driven"))) as made:
+def wheel(turned_once, room):
+    with Flywheel(Path(shutil.copytree(turned_once.store.root, room / "driven"))) as made:
         for name in ("ada", "eve"):
             made.staff.add(name, Rank.REVIEWER, password="turn the wheel by hand", by="test")
         yield made
@@ -103,6 +105,27 @@ def test_watching_the_champion_and_showing_the_whole_task_are_other_ways_to_begi
     assert watched.policy is not None
     whole = drives.order(lease, Begin.WHOLE).task
     assert (whole.roll.takeover, whole.policy, whole.roll.source) == (None, None, Source.CORRECTION)
+
+
+def test_a_watched_policy_is_watched_by_the_newest_monitor_that_was_calibrated_for_it(wheel, lease):
+    drives, champion = Drives(wheel), wheel.champion()[0].id
+    assert drives.order(lease, Begin.WATCH).task.monitor is None  # too few successes: nothing can alarm
+
+    def calibrated(name, policy, threshold):
+        digest = wheel.store.objects.put(name.encode())
+        made = Calibration(
+            id=wheel.store.catalog.new_id("calibration"), detector=FUSED, version="1", policy=policy, budget=0.1,
+            successes=20, threshold=threshold, episodes=(), horizon_s=5.0, monitor=digest,
+        )  # fmt: skip
+        wheel.store.catalog.put(made, key=f"test/{name}")
+        return wheel.store.catalog.object_path(digest)
+
+    calibrated("old", champion, 1.5)
+    newest = calibrated("new", champion, 1.25)
+    calibrated("silent", champion, None)
+    calibrated("another's", None, 1.0)
+    assert drives.order(lease, Begin.WATCH).task.monitor == newest
+    assert [drives.order(lease, begin).task.monitor for begin in (Begin.FAILURE, Begin.WHOLE)] == [None, None]
 
 
 def test_what_a_dead_server_left_is_taken_in_as_an_aborted_try(wheel, lease):

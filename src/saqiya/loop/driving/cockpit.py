@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import struct
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,10 +25,11 @@ from saqiya import plugins
 from saqiya.domain.contracts import Renderable, Site
 from saqiya.domain.controls import Controls, Drivable, controls_for
 from saqiya.domain.nouns import Outcome
-from saqiya.errors import SaqiyaError, SiteFault
+from saqiya.errors import MonitorUnreadable, SaqiyaError, SiteFault, UnknownPlugin
 from saqiya.loop.driving.drive import Drive
 from saqiya.loop.driving.person import Inputs, Person
 from saqiya.loop.tries.crew import Task, follow_parent, main_unseen
+from saqiya.loop.tries.monitor import Monitor
 from saqiya.loop.tries.stepping import Control
 
 __all__ = ["PACE_HZ", "Order", "Told", "controls_of", "pace_of", "parts", "start"]
@@ -41,6 +43,8 @@ SILENT_S: Final = 1.0
 IDLE_S: Final = 0.1
 """While nothing moves a picture goes out this often: it carries the round trip that is measured."""
 MOST_AT_ONCE: Final = 64
+SWITCH_S: Final = 5e-4
+"""The monitor's thread gives way to the next step after so long."""
 _SIZE: Final = struct.Struct("<I")
 
 
@@ -66,7 +70,7 @@ class Order:
 
     Attributes:
         site: name of the entry point.
-        task: the roll, the policy, and the facts for the log.
+        task: the roll, the policy, the monitor that watches it, and the facts for the log.
     """
 
     site: str
@@ -115,6 +119,7 @@ class Cockpit:
         self._view = _view_of(self.site)
         controls, spec, roll = controls_of(self.site), self.site.spec, order.task.roll
         self._width, self.pace_hz = round(HEIGHT * controls.aspect), pace_of(spec.rate_hz)
+        monitor, self._notice = _monitor_of(order.task.monitor)
         self.drive = Drive(
             self.site,
             roll,
@@ -122,13 +127,14 @@ class Cockpit:
             policy=order.task.policy.load() if order.task.policy else None,
             facts=order.task.facts,
             journal=order.journal,
+            monitor=monitor,
         )
         self._told, self._heard_s, self._shown_s = Told(t=-1.0), float("-inf"), float("-inf")
         self._point: tuple[float, float] | None = None
         self._said: Outcome | None = None
         self._let_go = True
         self._late, self._late_s, self._steps = 0, 0.0, 0
-        self._picture, self._notice, self.ended = b"", "", ""
+        self._picture, self.ended = b"", ""
 
     def run(self) -> None:
         """Step, draw and send until the person ended it, or nobody is there any more.
@@ -217,6 +223,7 @@ class Cockpit:
     def _send(self) -> None:
         header = {
             **asdict(self.drive.state),
+            "monitor": self._watched(),
             "echo": self._told.t,
             "said": self._said or "",
             "notice": self._notice,
@@ -228,6 +235,13 @@ class Cockpit:
         self._notice, self._shown_s = "", self._clock()
         self._pipe.send_bytes(_frame(header, self._picture))
 
+    def _watched(self) -> dict[str, Any] | None:
+        """Return what the monitor says now; None where none watches, or it has not spoken yet."""
+        said = self.drive.verdict
+        if said is None:
+            return None
+        return {"alarm": said.alarm, "reason": said.reason, "score": said.score, "threshold": said.threshold}
+
 
 def _view_of(site: Site) -> Renderable:
     if not isinstance(site, Renderable):
@@ -235,6 +249,16 @@ def _view_of(site: Site) -> Renderable:
             "cannot draw itself, and nobody drives blind", subject=site.spec.name, remedy="Give the site a `render`."
         )
     return site
+
+
+def _monitor_of(path: Path | None) -> tuple[Monitor | None, str]:
+    """Return the monitor of a file; of one that cannot be used here, none, and why: people can drive without it."""
+    if path is None:
+        return None, ""
+    try:
+        return Monitor.load(path), ""
+    except (MonitorUnreadable, UnknownPlugin) as fault:
+        return None, f"No monitor watches: {fault.what}. {fault.remedy}"
 
 
 def _frame(header: dict[str, Any], picture: bytes) -> bytes:
@@ -247,6 +271,7 @@ def _fly(pipe: Connection, order: Order) -> None:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
+    sys.setswitchinterval(SWITCH_S)
     follow_parent()
     try:
         Cockpit(pipe, order).run()

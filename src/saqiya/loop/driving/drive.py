@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saqiya.domain.contracts import Restorable, Roll, RunnablePolicy, Site, Takeover, Vector
+from saqiya.correct.takeover import takeovers_n
+from saqiya.domain.contracts import MONITORED, Restorable, Roll, RunnablePolicy, Site, Takeover, Vector
 from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import Event
 from saqiya.errors import SiteFault, UsageError
 from saqiya.loop.driving.journal import Journal
+from saqiya.loop.driving.lookout import Lookout
 from saqiya.loop.driving.person import Inputs, Person
 from saqiya.loop.tries.mind import Mind
+from saqiya.loop.tries.monitor import Monitor, Verdict
 from saqiya.loop.tries.stepping import RING_STEPS, Control, Driver, Kept, arrived, steer
 
 __all__ = ["CODES", "PERSON_S", "Drive", "State"]
@@ -39,6 +42,7 @@ class State:
     Attributes:
         over: "" while it goes on, "success" when the criterion holds, "time" when time is up.
         left_s: time that whoever has control has left, s of the person's clock.
+        human_steps, takeovers: in what would be handed in now: what was wound back is not in it.
         alone: there is no policy to give control to.
     """
 
@@ -72,6 +76,7 @@ class Drive:
         policy: RunnablePolicy | None,
         facts: Mapping[str, Any],
         journal: Path,
+        monitor: Monitor | None = None,
     ) -> None:
         """Put the site where the try begins.
 
@@ -82,6 +87,7 @@ class Drive:
             policy: acts while nobody took over, and says all along what it wants.
             facts: go into the log's metadata.
             journal: a file that must not exist yet.
+            monitor: watches while a policy leads; as in a roll it takes no part where the try begins at a failure.
 
         Raises:
             SiteFault: the site failed, or its replay does not reach the failure.
@@ -91,7 +97,10 @@ class Drive:
         self._driver = Driver(site, Mind(policy) if policy is not None else None, person)
         self._led = policy is not None or roll.takeover is not None
         self._anchors: list[_Anchor] = []
-        self.redos = 0
+        self.redos = self._own = self._takeovers = 0
+        self._lookout: Lookout | None = None
+        if monitor is not None and policy is not None and roll.takeover is None:
+            self._lookout = self._driver.guard = Lookout(monitor, policy=str(facts.get("policy", "")))
         self._journal = Journal(
             journal,
             self._driver.pen,
@@ -120,11 +129,16 @@ class Drive:
             over=over,
             t_ns=self._at.t_ns,
             left_s=max(0, driver.left) / self.person.pace_hz,
-            human_steps=driver.human_steps,
-            takeovers=driver.takeovers,
+            human_steps=self._own,
+            takeovers=self._takeovers,
             redos=self.redos,
             alone=driver.mind is None,
         )
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the monitor said last; None where none watches, or it has not spoken yet."""
+        return self._lookout.verdict if self._lookout is not None else None
 
     def step(self, inputs: Inputs) -> bool:
         """Carry out one control step; return False when nothing moves: paused, or over.
@@ -177,7 +191,6 @@ class Drive:
                 self._say("handback")
         else:
             if was is Control.PAUSED and self._led:
-                driver.takeovers += 1
                 self._say("takeover")
             self._say(now.value)
         self._note()
@@ -188,21 +201,26 @@ class Drive:
         Raises:
             UsageError: the person did nothing yet.
         """
-        if not self._driver.human_steps:
+        if not self._own:
             raise UsageError("holds no step of yours", subject="drive", remedy="Take over first, or discard it.")
         over = self.state.over
         self._say({"success": "success", "time": "timeout"}.get(over, "end"))
+        if self._lookout is not None:
+            self._lookout.look(self._at, None, self._driver.pen)
+            self._lookout.end(self._driver.pen)
         self._note()
         outcome = Outcome.SUCCESS if over == "success" else Outcome.FAILURE
         self._journal.close({"outcome": outcome.value, "said": said.value if said else ""})
 
     def cut(self) -> None:
         """Close the journal without an end: what is in it was aborted."""
+        if self._lookout is not None:
+            self._lookout.close()
         self._journal.close()
 
     def discard(self) -> None:
         """Throw the try away."""
-        self._journal.close()
+        self.cut()
         self._journal.path.unlink()
 
     def _begin(self, takeover: Takeover | None) -> None:
@@ -250,8 +268,12 @@ class Drive:
             self._anchors = earlier or self._anchors[:1]
         anchor = self._anchors.pop()
         self._at = driver.put_back(anchor.kept, self.site)
+        late = [one for one in driver.pen.events[anchor.events_n :] if one.name.startswith(MONITORED)]
         del driver.pen.events[anchor.events_n :]
         self._journal.back(self._at.t_ns, anchor.events_n)
+        if self._lookout is not None:  # what the monitor said late of what stays, stays
+            driver.pen.events += [one for one in late if one.t_ns < self._at.t_ns]
+            self._lookout.back(self._at.t_ns, driver.pen)
         self.redos += not waits
         self._hold()
         self._note()
@@ -273,5 +295,9 @@ class Drive:
         self._driver.pen.events.append(Event(self._at.t_ns, name))
 
     def _note(self) -> None:
-        driver = self._driver
-        self._journal.note({"human_steps": driver.human_steps, "takeovers": driver.takeovers, "redos": self.redos})
+        if self._lookout is not None:
+            self._lookout.tell(self._driver.pen)
+        author = [who for _, who in self._driver.pen.acted["author"]]
+        self._own, self._takeovers = sum(author), takeovers_n(author, led=self._led)
+        facts = {"human_steps": self._driver.human_steps, "takeovers": self._takeovers, "redos": self.redos}
+        self._journal.note(facts)

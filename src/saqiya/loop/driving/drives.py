@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from saqiya.correct import stage as correct
 from saqiya.domain.contracts import Roll
 from saqiya.domain.controls import Controls
+from saqiya.domain.ids import Digest, PolicyId
 from saqiya.domain.nouns import (
     AuthorKind,
+    Calibration,
     CorrectionKind,
     CorrectionRequest,
     Episode,
@@ -180,7 +182,13 @@ class Drives:
         champion = self.wheel.champion() if begin is Begin.WATCH else None
         source = Source.DEMONSTRATION if request.target == correct.BOOTSTRAP else Source.CORRECTION
         policy = champion[0].id if champion else None
-        return Roll(key, request.starts[index], source, policy=policy, operator=lease.person)
+        monitor = self._monitor(policy) if policy else None
+        return Roll(key, request.starts[index], source, policy=policy, operator=lease.person, monitor=monitor)
+
+    def _monitor(self, policy: PolicyId) -> Digest | None:
+        """Return the newest monitor that was calibrated for a policy and can alarm."""
+        made = [one for one in self.catalog.all(Calibration) if one.policy == policy and one.threshold is not None]
+        return next((one.monitor for one in reversed(made) if one.monitor is not None), None)
 
     def _free(self, lease: Lease) -> tuple[str, Path]:
         """Return a key that no episode has and no journal waits for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from saqiya.loop.tries.mind import Wish, uncertainty_of
 from saqiya.loop.tries.monitor import Monitor, Verdict
 from saqiya.loop.tries.pen import Pen
 
-__all__ = ["SCORE", "Guard", "Shown"]
+__all__ = ["SCORE", "Guard", "Shown", "Watching"]
 
 SCORE = "monitor/score"
 
@@ -35,8 +36,18 @@ class Shown:
     human: bool
 
 
+class Watching(Protocol):
+    """Somebody who is shown every step of a try before it is carried out; `score` is what they said last."""
+
+    score: float | None
+
+    def look(self, step: Step, shown: Shown | None, pen: Pen) -> str:
+        """Take in one instant; return what they want: "" or what `Monitor` was told to want on an alarm."""
+        ...
+
+
 class Guard:
-    """Shows one try to a monitor, step by step; `score` is what it said last.
+    """Shows one try to a monitor, step by step; `verdict` is what it said last, and `score` of it the number.
 
     Its events: `alarm/<detector>` when an alarm begins or another detector comes to lead it, `monitor/blind` when it
     begins not to see, and at the start `monitor/stale` and `monitor/silent` where it was calibrated for another policy
@@ -49,6 +60,7 @@ class Guard:
         self._heard, self._leading, self._blind = 0, "", False
         self._last_ns: int | None = None
         self.score: float | None = None
+        self.verdict: Verdict | None = None
         monitor.reset(policy=policy)
 
     def look(self, step: Step, shown: Shown | None, pen: Pen) -> str:
@@ -70,7 +82,7 @@ class Guard:
             signals={**step.signals, **_beside(shown)},
             events=[name for name in news if name not in OUTCOME_EVENTS and not name.startswith(MONITORED)],
         )
-        self.score = verdict.score
+        self.score, self.verdict = verdict.score, verdict
         if self._heard == 0:
             self._open(step.t_ns, verdict, pen)
         self._note(step.t_ns, verdict, pen)

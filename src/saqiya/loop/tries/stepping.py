@@ -16,7 +16,7 @@ from saqiya.domain.contracts import Observation, Operator, Restorable, Site, Sna
 from saqiya.domain.nouns import Outcome
 from saqiya.domain.streams import Event, Start
 from saqiya.errors import SaqiyaError, SiteFault
-from saqiya.loop.tries.guard import Guard, Shown
+from saqiya.loop.tries.guard import Shown, Watching
 from saqiya.loop.tries.mind import Mind, Wish, uncertainty_of
 from saqiya.loop.tries.monitor import OnAlarm
 from saqiya.loop.tries.pen import Pen
@@ -81,7 +81,7 @@ class Driver:
     mind: Mind | None
     operator: Operator | None
     shadows: Mapping[str, Mind] = field(default_factory=dict)
-    guard: Guard | None = None
+    guard: Watching | None = None
     hands: Hands | None = None
     ring: deque[Kept] = field(default_factory=lambda: deque(maxlen=RING_N))
     left: int = 0

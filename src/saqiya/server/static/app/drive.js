@@ -15,6 +15,7 @@ const DEAD_ZONE = 0.12;
 const DRAG_PX = 90;
 const WHEEL_MS = 120;
 const RETRY_MS = 700;
+const ALARM_MS = 2000; // an alarm stays to be read, even where its score falls again at once
 const SIGNALS = { Space: "control", Tab: "phase", Enter: "save", Escape: "discard", KeyS: "success", KeyF: "failure", KeyR: "redo" };
 const PAD = { 2: "phase", 3: "control", 8: "redo", 9: "save" }; // X, Y, Back, Start
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
@@ -31,6 +32,7 @@ let latency = null;
 let socket = null;
 let over = false;
 let times = [];
+let alarmed = 0;
 let shown = -1;
 
 // -- what goes out ---------------------------------------------------------------------------------------------------
@@ -170,7 +172,22 @@ function veil() {
   return state.alone ? begin : `${begin} Space: the policy goes on.`;
 }
 
+/** What the monitor says of the policy: the banner is there as long as the alarm is and the policy acts. */
+function watched(said) {
+  at("watched").hidden = !said;
+  if (!said) return;
+  at("score").textContent = said.score === null ? "–" : said.score.toFixed(2);
+  at("threshold").textContent = `alarm above ${said.threshold.toFixed(2)}`;
+  if (said.alarm) {
+    alarmed = performance.now();
+    if (at("alarm-text").textContent !== said.reason) at("alarm-text").textContent = said.reason;
+  }
+  const shown = state.control === "autonomous" && !state.over && performance.now() - alarmed < ALARM_MS && alarmed > 0;
+  if (at("alarm").hidden === shown) at("alarm").hidden = !shown;
+}
+
 function tell() {
+  watched(state.monitor);
   times = times.filter((one) => performance.now() - one < 1000);
   stage.dataset.control = state.control;
   at("control").textContent = WORDS[state.control] ?? state.control;
@@ -211,16 +228,18 @@ function landed(told) {
   const why = told.refused ?? (told.ended === "fault" ? told.fault : null);
   const title = told.refused ? "You cannot drive now" : told.moved ? "You drive in another window"
     : told.submission ? "Handed in" : told.ended === "discarded" ? "Discarded" : "The drive ended";
-  const text = why ? `${why.what}. ${why.remedy}` : told.lost ? told.lost
+  const kept = told.episode ? " What you did is kept as an aborted try." : "";
+  const text = why ? `${why.what}. ${why.remedy}${kept}` : told.lost ? `${told.lost}${/[.!?]$/.test(told.lost) ? "" : "."}${kept}`
     : told.submission ? "A reviewer looks at it next." : told.episode ? "What you did is kept as an aborted try." : "Nothing was kept.";
   at("done-title").textContent = title;
-  at("done-text").textContent = text;
+  at("done-text").textContent = text.charAt(0).toUpperCase() + text.slice(1);
   at("done").classList.toggle("bad", Boolean(why || told.lost));
   at("done-episode").hidden = !told.episode;
   if (told.episode) at("done-episode").href = `/episodes/${told.episode}`;
   at("done-again").hidden = Boolean(told.submission);
   at("done").hidden = false;
   at("veil").hidden = true;
+  at("alarm").hidden = true;
   at("control").textContent = "ended";
   for (const button of document.querySelectorAll("#acts button, #pads button")) button.disabled = true;
   at("done").scrollIntoView({ block: "nearest" });
