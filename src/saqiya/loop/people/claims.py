@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from saqiya.correct.routing import Sort, Term, Worker, blocked, lean, product, terms
+from saqiya.correct.takeover import takeovers_n
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
@@ -405,7 +406,8 @@ def _cost(desk: Desk, episode: Episode) -> _Cost:
     """Read what an episode cost its operator; one that does not say who acted was all theirs."""
     streams = desk.wheel.store.streams(episode)
     author, done, stamped = (streams.get(name) for name in ("author", "action/executed", "drive/latency_ms"))
-    acted = author.values.reshape(-1) > 0 if author is not None and author.values.any() else np.ones(episode.steps)
+    known = author is not None and bool(author.values.any())
+    acted = author.values.reshape(-1) > 0 if author is not None and known else np.ones(episode.steps)
     late = None
     if stamped is not None and len(stamped.t_ns):
         seen = stamped.values.reshape(len(stamped.t_ns), -1)[:, 0].astype(np.float64)
@@ -413,7 +415,7 @@ def _cost(desk: Desk, episode: Episode) -> _Cost:
     still = None
     if done is not None and len(done.t_ns) == len(acted) and len(acted) > 1:
         still = _still(done.values.reshape(len(done.t_ns), -1).astype(np.float64), acted > 0)
-    takeovers = int(np.sum(np.diff(np.asarray(acted, dtype=np.int8)) > 0))
+    takeovers = takeovers_n(acted, led=known and bool(episode.policy or episode.policy_name))
     return _Cost(int(np.sum(acted)), takeovers, late, still)
 
 
