@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import sqlalchemy as sa
 
 from saqiya.domain.ids import Clock
+from saqiya.domain.toml import Where, line_of, name_of
 from saqiya.errors import ConfigError, UsageError
 from saqiya.evaluate.gate import GateParams
 from saqiya.stores.bucket import Bucket, Credentials
@@ -350,7 +350,7 @@ class _Reader:
     path: Path
     text: str
 
-    def section(self, cls: type[Any], raw: Mapping[str, Any], where: tuple[str, ...]) -> Any:  # noqa: ANN401
+    def section(self, cls: type[Any], raw: Mapping[str, Any], where: Where) -> Any:  # noqa: ANN401
         hints = get_type_hints(cls)
         known = {f.name: f for f in dataclasses.fields(cls)}
         for key in raw:
@@ -368,7 +368,7 @@ class _Reader:
         except UsageError as error:
             raise self.fault(where, f"{error.subject}: {error.what}") from error
 
-    def value(self, hint: Any, raw: Any, where: tuple[str, ...], bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def value(self, hint: Any, raw: Any, where: Where, bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             if not isinstance(raw, dict):
                 raise self.fault(where, "must be a section")
@@ -383,7 +383,7 @@ class _Reader:
             return {name: float(item) for name, item in raw.items()}
         return self.scalar(hint, raw, where, bounds)
 
-    def scalar(self, hint: Any, raw: Any, where: tuple[str, ...], bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def scalar(self, hint: Any, raw: Any, where: Where, bounds: Mapping[str, Any]) -> Any:  # noqa: ANN401
         if issubclass(hint, StrEnum):
             if raw not in {item.value for item in hint}:
                 raise self.fault(where, f"must be one of {', '.join(hint)}")
@@ -397,24 +397,9 @@ class _Reader:
             raise self.fault(where, f"must be at most {bounds['high']}, not {raw}")
         return float(raw) if hint is float else raw
 
-    def fault(self, where: tuple[str, ...], what: str) -> ConfigError:
-        name = ".".join(where) or "the file"
-        return ConfigError(f"{name}: {what}", subject=f"{self.path}:{self.line(where)}", remedy="Correct that line.")
-
-    def line(self, where: tuple[str, ...]) -> int:
-        """Find the line of a key: tomllib keeps none, so look for it inside its section."""
-        section: tuple[str, ...] = ()
-        best = 1
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            header = re.match(r"\s*\[([^\[\]]+)\]", line)
-            if header:
-                section = tuple(part.strip() for part in header[1].split("."))
-                if section == where[: len(section)]:
-                    best = number
-            key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line)
-            if key and (*section, key[1]) == where[: len(section) + 1]:
-                return number
-        return best
+    def fault(self, where: Where, what: str) -> ConfigError:
+        subject = f"{self.path}:{line_of(self.text, where)}"
+        return ConfigError(f"{name_of(where)}: {what}", subject=subject, remedy="Correct that line.")
 
 
 def _is_number(value: object) -> bool:

@@ -40,6 +40,7 @@ from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
+from saqiya.domain.toml import Where, line_of, name_of
 from saqiya.errors import ConfigError
 from saqiya.models.conditions import (
     CUTS_N,
@@ -126,7 +127,7 @@ class _Reader:
         )
         return list(value)
 
-    def known(self, entry: Iterable[str], keys: Iterable[str], where: tuple[str | int, ...]) -> None:
+    def known(self, entry: Iterable[str], keys: Iterable[str], where: Where) -> None:
         for key in entry:
             self.demand(key in keys, (*where, key), f"unknown; known: {', '.join(keys)}")
 
@@ -152,7 +153,7 @@ class _Reader:
         for value in values if name in STRATEGY_FACTORS else ():
             self.word(name, value, words, (*where, "values"))
 
-    def word(self, factor: str, value: str, words: Mapping[str, Strategy], where: tuple[str | int, ...]) -> None:
+    def word(self, factor: str, value: str, words: Mapping[str, Strategy], where: Where) -> None:
         known = [one.word for one in words.values() if factor in {STRATEGY, one.factor}]
         self.demand(value in known, where, f"{value!r} is no word for it; known: {', '.join(known)}")
 
@@ -174,10 +175,10 @@ class _Reader:
             self.demand(bool(value), (*where, "range"), "a range needs a value: what such numbers are called")
         elif tests:
             pattern = self.pattern(tests[0], entry[tests[0]], (*where, tests[0]))
-        place = f"{self.path.name}:{self.line(where)}"
+        place = f"{self.path.name}:{line_of(self.text, where)}"
         return Rule(entry["factor"], entry["field"], pattern, span, value, By.RULE, place)
 
-    def pattern(self, kind: str, text: Any, where: tuple[str | int, ...]) -> re.Pattern[str]:  # noqa: ANN401 - TOML
+    def pattern(self, kind: str, text: Any, where: Where) -> re.Pattern[str]:  # noqa: ANN401 - TOML
         self.demand(isinstance(text, str) and bool(text), where, "must be text")
         said = {"word": rf"(?<!\w){re.escape(text)}(?!\w)", "glob": translate(text), "regex": text}[kind]
         try:
@@ -186,7 +187,7 @@ class _Reader:
             self.demand(False, where, f"is no regular expression: {error}")
             raise
 
-    def span(self, value: Any, where: tuple[str | int, ...]) -> tuple[float, float]:  # noqa: ANN401 - TOML
+    def span(self, value: Any, where: Where) -> tuple[float, float]:  # noqa: ANN401 - TOML
         pair = isinstance(value, list) and len(value) == 2
         numbers = pair and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
         self.demand(numbers and value[0] < value[1], where, "must be [low, high], low below high")
@@ -209,25 +210,7 @@ class _Reader:
         self.demand(len(entry) == 2 and words, ("impossible", at), "must be two factors, each with a value")
         return dict(entry)
 
-    def demand(self, holds: object, where: tuple[str | int, ...], what: str) -> None:
+    def demand(self, holds: object, where: Where, what: str) -> None:
         if not holds:
-            named = ".".join(f"{part + 1}" if isinstance(part, int) else part for part in where)
-            subject = f"{self.path}:{self.line(where)}"
-            raise ConfigError(f"{named}: {what}", subject=subject, remedy="Correct that line.")
-
-    def line(self, where: tuple[str | int, ...]) -> int:
-        """Find the line of a key, or of the section that lacks it: tomllib keeps none."""
-        section: tuple[str | int, ...] = ()
-        seen: dict[str, int] = {}
-        best, deepest = 1, 0
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            header = re.match(r"\s*\[(\[?)([^\[\]]+)\]", line)
-            key = re.match(r"\s*(\"[^\"]*\"|'[^']*'|[\w-]+)\s*=", line)
-            if header:
-                names = [part.strip(" \"'") for part in header[2].split(".")]
-                seen[header[2]] = seen.get(header[2], -1) + 1
-                section = (*names, seen[header[2]]) if header[1] else tuple(names)
-            found = section if header else (*section, key[1].strip("\"'")) if key else ()
-            if deepest < len(found) <= len(where) and found == where[: len(found)]:
-                best, deepest = number, len(found)
-        return best
+            subject = f"{self.path}:{line_of(self.text, where)}"
+            raise ConfigError(f"{name_of(where)}: {what}", subject=subject, remedy="Correct that line.")

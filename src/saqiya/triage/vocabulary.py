@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from saqiya.domain.ids import digest_of
+from saqiya.domain.toml import Where, line_of, name_of
 from saqiya.errors import ConfigError, UsageError
 
 __all__ = ["COARSE", "EDITION", "FILE_NAME", "UNNAMED", "Vocabulary", "Word", "built_in", "parse", "read_vocabulary"]
@@ -214,7 +215,7 @@ class _Reader:
         severity = self.severity(entry.get("severity", 1.0), (*where, "severity"))
         return Word(name, entry["parent"], entry["meaning"], severity)
 
-    def severity(self, value: Any, where: tuple[str, ...]) -> float:  # noqa: ANN401
+    def severity(self, value: Any, where: Where) -> float:  # noqa: ANN401
         number = isinstance(value, int | float) and not isinstance(value, bool)
         self.demand(
             number and math.isfinite(value) and value > 0, where, "must be a number above 0; a plain failure has 1.0"
@@ -240,23 +241,7 @@ class _Reader:
             self.demand(after not in seen, where, f"goes round in a circle: {' -> '.join([*seen, str(after)])}")
             seen.append(after)
 
-    def demand(self, holds: bool, where: tuple[str, ...], what: str) -> None:  # noqa: FBT001 - a condition
+    def demand(self, holds: bool, where: Where, what: str) -> None:  # noqa: FBT001 - a condition
         if not holds:
-            subject = f"{self.path}:{self._line(where)}"
-            raise ConfigError(f"{'.'.join(where)}: {what}", subject=subject, remedy="Correct that line.")
-
-    def _line(self, where: tuple[str, ...]) -> int:
-        """Find the line of a key, or of the section that lacks it: tomllib keeps none."""
-        section: tuple[str, ...] = ()
-        best = 1
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            header = re.match(r"\s*\[([^\[\]]+)\]", line)
-            key = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line)
-            if header:
-                section = tuple(part.strip(" \"'") for part in header[1].split("."))
-            found = section if header else (*section, *key[1].split(".")) if key else ()
-            if found and found == where[: len(found)]:
-                best = number
-                if len(found) == len(where):
-                    return number
-        return best
+            subject = f"{self.path}:{line_of(self.text, where)}"
+            raise ConfigError(f"{name_of(where)}: {what}", subject=subject, remedy="Correct that line.")

@@ -49,6 +49,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from saqiya.domain.toml import Where, line_of, name_of
 from saqiya.errors import InvalidMapping
 from saqiya.formats.tables.cells import DELIMITERS, ISO, TIME_UNITS_NS, Reading
 from saqiya.formats.tables.units import factor, known_units
@@ -275,7 +276,7 @@ class _Checker:
         given = {key: value for key, value in defaults.items() if key in names and other.get(key) not in raw}
         return {**given, **raw}
 
-    def section(self, cls: type[Any], raw: object, where: tuple[str, ...]) -> Any:  # noqa: ANN401
+    def section(self, cls: type[Any], raw: object, where: Where) -> Any:  # noqa: ANN401
         if not isinstance(raw, dict):
             raise self.fault(where, "must be a section")
         hints = get_type_hints(cls)
@@ -360,7 +361,7 @@ class _Checker:
                     raise self.fault(("outcome", "words"), f"{word!r} is no outcome; known: {', '.join(OUTCOMES)}")
             self.check_columns(("outcome",), outcome, _listed(outcome.column))
 
-    def check_file(self, where: tuple[str, ...], rule: _Table, layout: str, *, label: bool = False) -> None:
+    def check_file(self, where: Where, rule: _Table, layout: str, *, label: bool = False) -> None:
         if layout != "file" and not rule.file and not label:
             raise self.fault(where, "the key 'file' is missing")
         if layout == "file" and rule.file:
@@ -373,22 +374,22 @@ class _Checker:
         if rule.skip_rows < 0:
             raise self.fault((*where, "skip_rows"), "must not be below 0")
 
-    def check_inside(self, where: tuple[str, ...], file: str) -> None:
+    def check_inside(self, where: Where, file: str) -> None:
         outside = ".." in Path(file).parts or Path(file).is_absolute() or "\0" in file
         if file and (outside or "**" in file):
             raise self.fault(where, "must lie inside the folder of the try")
 
-    def check_rate(self, where: tuple[str, ...], rate_hz: float | None) -> None:
+    def check_rate(self, where: Where, rate_hz: float | None) -> None:
         if rate_hz is not None and not 1e-6 <= rate_hz <= 1e6:
             raise self.fault((*where, "rate_hz"), f"must be at least 0.000001 and at most 1000000, not {rate_hz}")
 
-    def check_time(self, where: tuple[str, ...], time: object, unit: str) -> None:
+    def check_time(self, where: Where, time: object, unit: str) -> None:
         if unit not in (*TIME_UNITS_NS, ISO):
             raise self.fault((*where, "time_unit"), f"must be one of {', '.join((*TIME_UNITS_NS, ISO))}")
         if isinstance(time, tuple) and len(time) != 2:
             raise self.fault((*where, "time"), "is one column, or two: of seconds and of nanoseconds")
 
-    def check_columns(self, where: tuple[str, ...], rule: _Table, used: tuple[Column, ...]) -> None:
+    def check_columns(self, where: Where, rule: _Table, used: tuple[Column, ...]) -> None:
         named = rule.header or not rule.file or Path(rule.file).suffix.lower() in _BINARY
         for column in used:
             if isinstance(column, int) and column < 0:
@@ -396,34 +397,13 @@ class _Checker:
             if isinstance(column, str) and not named:
                 raise self.fault(where, f"column {column!r} is a name: set header = true, or give its number")
 
-    def fault(self, where: tuple[str, ...], what: str) -> InvalidMapping:
-        subject = f"{self.path}:{self.line(where)}"
-        return InvalidMapping(f"{'.'.join(where)}: {what}", subject=subject, remedy="Correct that line.")
-
-    def line(self, where: tuple[str, ...]) -> int:
-        """Find the line of a key: tomllib keeps none. A section that is not there gives line 1."""
-        section: tuple[str, ...] = ()
-        best = 1
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            header = re.match(r"\s*\[+(.+?)\]+\s*(#.*)?$", line)
-            if header:
-                section = _keys(header[1])
-                best = number if section and section == where[: len(section)] else best
-                continue
-            key = re.match(r"\s*((?:[\w.-]+|\"[^\"]*\"|'[^']*')+)\s*=", line)
-            found = (*section, *_keys(key[1])) if key else ()
-            if found and found == where[: len(found)]:
-                return number
-        return best
+    def fault(self, where: Where, what: str) -> InvalidMapping:
+        subject = f"{self.path}:{line_of(self.text, where)}"
+        return InvalidMapping(f"{name_of(where)}: {what}", subject=subject, remedy="Correct that line.")
 
 
 def _listed(column: Column | tuple[Column, ...] | None) -> tuple[Column, ...]:
     return () if column is None else column if isinstance(column, tuple) else (column,)
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    parts = re.findall(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)", text)
-    return tuple(double or single or bare for double, single, bare in parts)
 
 
 def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - a type hint has no better type
