@@ -11,9 +11,7 @@ from pathlib import Path
 
 from saqiya.domain.contracts import Roll
 from saqiya.domain.nouns import Failure, Rank, Source, Verdict
-from saqiya.loop.episode.clips import render_medoids
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.pages.wheel_page import CLIPS
 
 PASSWORD = "a few unrelated words"
 PEOPLE = {"ada": Rank.ADMIN, "rob": Rank.REVIEWER, "ren": Rank.REVIEWER, "olga": Rank.OPERATOR, "vic": Rank.VIEWER}
@@ -56,7 +54,6 @@ def build(path: Path) -> Path:
         wheel.detect()
         wheel.triage()
         wheel.pump.ask(wheel.pump.plan(20))
-        render_medoids(wheel, path / CLIPS)
         for name, rank in PEOPLE.items():
             wheel.staff.add(name, rank, by="setup", password=PASSWORD)
         work(wheel)

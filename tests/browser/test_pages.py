@@ -200,6 +200,10 @@ def test_ten_thousand_failures_are_not_all_on_the_page(people):
     page.evaluate("document.getElementById('list').scrollTop = 44 * 5000")
     expect(page.locator("[role=option][aria-posinset='5001']")).to_be_visible()
     assert page.locator("[role=option]").count() < 60
+    with page.expect_response("**/failures/rows*"):  # news while somebody reads further down
+        page.evaluate("document.body.dispatchEvent(new CustomEvent('stored', {detail: {kinds: {failure: 1}}}))")
+    expect(page.locator("[role=option][aria-posinset='5001']")).to_be_visible()
+    assert page.evaluate("document.getElementById('list').scrollTop") == 44 * 5000
     page.unroute("**/failures/rows*")
 
 
@@ -309,12 +313,36 @@ def test_one_button_asks_for_the_next_step_and_says_who_asked(people):
     expect(page.locator("#now")).to_contain_text("rob asked for it")
 
 
-def test_the_film_of_a_medoid_plays(people):
+def test_the_map_plays_the_clip_of_the_failure_that_stands_for_the_mode_looked_at(people, wheel):
     page = queue(people("rob"))
-    film = page.locator("video[role=button]").first
-    film.focus()
-    page.keyboard.press("Enter")
-    expect(film).to_have_js_property("paused", False)
+    asked = []
+    page.on("request", lambda one: asked.append(one.url) if one.method == "POST" else None)
+    modes = page.locator(".legend button")
+    assert modes.count() > 2
+    for at in (1, 0):  # no film is made of a mode that nobody looks at
+        modes.nth(at).hover()
+        expect(page.locator("#stands-mode")).to_have_text(modes.nth(at).get_attribute("data-name"))
+        expect(page.locator("#stands video")).to_have_js_property("paused", False)
+        expect(page.locator("#stands video")).to_have_js_property("readyState", 4)
+        expect(page.locator("#stands video")).not_to_have_js_property("currentTime", 0)
+    picture = page.evaluate(
+        """async () => { const film = document.querySelector('#stands video'), poster = new Image();
+        poster.src = film.poster; await poster.decode();
+        return [film.videoWidth, film.videoHeight, poster.naturalWidth, poster.naturalHeight]; }"""
+    )
+    assert picture == [400, 300, 400, 300]
+    assert len({one for one in asked if one.endswith("/clip")}) <= 3
+
+
+def test_a_failure_of_a_simulated_try_is_filmed_when_somebody_asks(people, wheel):
+    page = queue(people("vic"))
+    stand = set(page.locator(".legend button").evaluate_all("(all) => all.map((one) => one.dataset.medoid)"))
+    other = next(one.failure for one in entries_of(wheel) if one.failure not in stand)
+    page.locator(f"#row-{other}").click()
+    page.locator("#card").get_by_role("button", name="Film this failure").click()
+    expect(page.locator("#card video")).to_have_js_property("paused", False)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator("#card h2")).to_have_text(page.locator("#stands-mode").inner_text())
 
 
 def test_who_is_not_signed_in_is_led_to_the_form_and_back(people):

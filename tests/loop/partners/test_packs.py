@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.loop.foreign import lerobot
 
-from saqiya.domain.nouns import Episode, OutcomeClaim, Recording, Submission
+from saqiya.domain.nouns import Episode, Failure, OutcomeClaim, Recording, Submission
 from saqiya.domain.streams import Start, Stream
 from saqiya.errors import AlreadyThere, GuardRefusal, InvalidMapping, UnknownId, UnreadableLog, UsageError
 from saqiya.formats.parcel import SUMS, sums_of
 from saqiya.loop.partners.packs_in import Result, import_pack, read_result
+from saqiya.loop.partners.packs_media import media_of
 from saqiya.loop.partners.packs_out import Terms, export_pack
 
 BY = Terms("CC-BY-4.0", due="2026-12-24")
@@ -57,6 +58,24 @@ def answered(fresh, pack_name, *, recordings=None, result=True, sums=True, **cha
     if sums:
         (folder / SUMS).write_text(sums_of(folder, beside=("result.json",)))
     return folder
+
+
+def test_pictures_of_a_log_that_counts_from_1970_are_those_about_the_moment(crowd, fresh):
+    from PIL import Image
+
+    began = 1_790_000_000_000_000_000
+    t_ns = began + np.arange(300, dtype=np.int64) * 100_000_000
+    greys = np.broadcast_to(np.arange(300).astype(np.uint8)[:, None, None, None], (300, 48, 64, 3))
+    episode = crowd.episode(
+        held={"camera/top": Stream(t_ns, greys.copy())}, steps=300, start_ns=began, end_ns=int(t_ns[-1]) + 1
+    )
+    kept = crowd.catalog.get(episode.id, Episode)
+    failure = Failure(id=crowd.id("failure"), episode=episode.id, alarms=(), moment_ns=began + 15_000_000_000, phase="")
+    pieces, notes = media_of(crowd.wheel, kept, crowd.put("failure/late", failure), fresh / "media", str)
+    moment = next(one.file for one in pieces if one.says == "the moment, camera/top")
+    assert np.asarray(Image.open(fresh / "media" / moment)).mean() == pytest.approx(150, abs=1)
+    assert {one.kind for one in pieces} >= {"still", "film"}
+    assert notes == []
 
 
 def nothing_came_in(crowd):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,10 +27,12 @@ from saqiya.stores.disk import replace_file
 
 if TYPE_CHECKING:
     from saqiya.domain.media import Video
+    from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["NAME", "Rehearsal", "rehearse", "rehearsed", "start", "video_of"]
+__all__ = ["FOLDER", "NAME", "Rehearsal", "rehearse", "rehearse_in", "rehearsed", "video_of"]
 
 NAME: Final = "camera/replayed at the site"
+FOLDER: Final = "replays"
 HEIGHT_PX, WIDTH_PX = 300, 400
 MOST_FRAMES_N: Final = 1200
 EXECUTED, SEEN = "action/executed", "observation/"
@@ -54,13 +55,6 @@ def rehearsed(folder: Path, episode: str) -> Rehearsal:
         return Rehearsal()
     why_not = str(json.loads(note.read_text(encoding="utf-8")).get("why_not", ""))
     return Rehearsal(None, why_not) if why_not or not film.exists() else Rehearsal(film)
-
-
-def start(root: Path, episode: str) -> subprocess.Popen[bytes]:
-    """Begin to film an episode of the workspace at `root` in a child process."""
-    return subprocess.Popen(  # noqa: S603 - our own module with our own words
-        [sys.executable, "-m", __name__, str(root), episode], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
 
 
 def video_of(folder: Path, episode: str) -> Video:
@@ -133,18 +127,23 @@ def _steps(site: Site, episode: Episode, actions: NDArray[np.float64]) -> Iterat
         yield site.step(action)
 
 
+def rehearse_in(wheel: Flywheel, ref: str) -> Rehearsal:
+    """Film an episode of a workspace at a site of its own kind, opened for this."""
+    episode = wheel.episode(ref)
+    site: Any = plugins.load("saqiya.sites", wheel.config.site.name)()
+    try:
+        return rehearse(site, episode, wheel.store.streams(episode), wheel.store.derived / FOLDER)
+    finally:
+        site.close()
+
+
 def main(root: str, ref: str) -> None:
     """Film one episode of a workspace."""
     from saqiya.loop.flywheel import Flywheel
 
     os.nice(NICE)
     with Flywheel(root) as wheel:
-        episode = wheel.episode(ref)
-        site: Any = plugins.load("saqiya.sites", wheel.config.site.name)()
-        try:
-            rehearse(site, episode, wheel.store.streams(episode), wheel.store.derived / "replays")
-        finally:
-            site.close()
+        rehearse_in(wheel, ref)
 
 
 if __name__ == "__main__":

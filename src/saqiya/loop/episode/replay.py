@@ -9,10 +9,9 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from subprocess import Popen
 from tempfile import mkdtemp
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -21,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Renderable
-from saqiya.domain.nouns import ClockMap, Episode
+from saqiya.domain.nouns import ClockMap, Episode, Failure
 from saqiya.domain.streams import Event, Span, Start, Stream
 from saqiya.errors import SaqiyaError, UsageError
-from saqiya.loop.episode import rehearsal
+from saqiya.loop.episode import moments, rehearsal
 from saqiya.loop.episode.bands import Band, acted, contacts, control, live_alarms, phases, unsure
 from saqiya.loop.episode.cameras import Camera, EncodedCamera, Picture, RawCamera, is_pictures, row_of, write_film
+from saqiya.loop.episode.filming import Filming
 from saqiya.loop.episode.pairs import Paired, paired
 from saqiya.loop.episode.said import Said, like, said_of
 from saqiya.loop.episode.view import Viewed
@@ -36,7 +36,7 @@ from saqiya.views.decimate import Decimated, decimate
 if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["CameraInfo", "Overview", "Paired", "Replay", "Track"]
+__all__ = ["CameraInfo", "Overview", "Paired", "Replay", "Shooting", "Track"]
 
 OPEN_N: Final = 12
 MOST_COLUMNS: Final = 16
@@ -106,6 +106,17 @@ class Overview:
     rehearsal: str
 
 
+@dataclass(frozen=True)
+class Shooting:
+    """How a failure's clip stands: "ready", "filming", "possible", or why there is none.
+
+    `still` says that the picture of the moment can be had already.
+    """
+
+    state: str
+    still: bool
+
+
 @dataclass
 class _Opened:
     """An episode that somebody looks at: streams without pictures, cameras, clock maps."""
@@ -130,9 +141,10 @@ class Replay:
         """Look at the workspace of `wheel`."""
         self.wheel, self.store = wheel, wheel.store
         self._films = self.store.derived / "films"
-        self._rehearsals = self.store.derived / "replays"
+        self._rehearsals = self.store.derived / rehearsal.FOLDER
+        self._moments = self.store.derived / moments.FOLDER
         self._kept: OrderedDict[str, _Opened] = OrderedDict()
-        self._children: dict[str, Popen[bytes]] = {}
+        self._filming = Filming(self.store.root)
         self._lock, self._writing = Lock(), Lock()
 
     def overview(self, ref: str) -> Overview:
@@ -260,11 +272,58 @@ class Replay:
         """Begin to film a simulated try that has no cameras, and return how that stands: see `Overview.rehearsal`."""
         opened = self._open(ref)
         state = self._rehearsal(opened)
-        with self._lock:
-            if state == POSSIBLE and opened.episode.id not in self._children:
-                self._children[opened.episode.id] = rehearsal.start(self.store.root, opened.episode.id)
-                state = FILMING
-        return state
+        if state != POSSIBLE:
+            return state
+        self._filming.ask(rehearsal.__name__, opened.episode.id)
+        return FILMING
+
+    def moment(self, ref: str) -> Shooting:
+        """Say how the clip of a failure's moment stands."""
+        failure = self.store.catalog.get(ref, Failure)
+        opened = self._open(failure.episode)
+        doing = self._doing(moments.__name__, failure.id)
+        found = moments.held(self._moments, failure.id)
+        lacks = "" if opened.cameras else self._lacks(opened)
+        state = READY if found.film is not None else found.why_not or doing or lacks or POSSIBLE
+        return Shooting(state, still=state == READY or bool(opened.cameras))
+
+    def film_moment(self, ref: str) -> Shooting:
+        """Begin to make the clip of a failure's moment, and return how that stands."""
+        known = self.moment(ref)
+        if known.state != POSSIBLE:
+            return known
+        self._filming.ask(moments.__name__, self.store.catalog.get(ref, Failure).id)
+        return replace(known, state=FILMING)
+
+    def moment_film(self, ref: str) -> Path:
+        """Return the clip of a failure's moment.
+
+        Raises:
+            UsageError: it was not made.
+        """
+        failure = self.store.catalog.get(ref, Failure)
+        self._open(failure.episode)
+        found = moments.held(self._moments, failure.id).film
+        if found is None:
+            raise UsageError("has no clip", subject=failure.id, remedy="Ask for it first, and wait until it is ready.")
+        return found
+
+    def moment_still(self, ref: str) -> Picture:
+        """Return the picture of a failure's moment: at once where its own cameras saw it, else with the clip.
+
+        Raises:
+            UsageError: no picture shows it.
+        """
+        failure = self.store.catalog.get(ref, Failure)
+        opened = self._open(failure.episode)
+        found = moments.held(self._moments, failure.id).still
+        if found is not None:
+            return Picture(found.read_bytes(), "image/jpeg")
+        camera = moments.best_camera([name for name, one in opened.cameras.items() if len(one.t_ns)])
+        if not camera:
+            raise UsageError("has no picture", subject=failure.id, remedy="Ask for its clip first.")
+        index, _ = self.frame_at(failure.episode, camera, failure.moment_ns - opened.span.start_ns)
+        return self.frame(failure.episode, camera, index)
 
     def opened_in(self, ref: str, *, at_s: float, viewer: str) -> Viewed:
         """Write an episode for Rerun or Foxglove at a moment, in a folder of its own; nothing is started or served.
@@ -288,10 +347,8 @@ class Replay:
             raise
 
     def close(self) -> None:
-        """End the processes that film."""
-        for child in self._children.values():
-            child.terminate()
-            child.wait()
+        """End the process that films."""
+        self._filming.close()
 
     # -- small print ---------------------------------------------------------------------------------------------
 
@@ -365,13 +422,16 @@ class Replay:
         episode = opened.episode
         if any(name != rehearsal.NAME for name in opened.cameras):
             return ""
-        held, child = rehearsal.rehearsed(self._rehearsals, episode.id), self._children.get(episode.id)
-        if held.film is not None:
-            return READY
-        if held.why_not or child is None:
-            return held.why_not or self._lacks(opened) or POSSIBLE
-        code = child.poll()
-        return FILMING if code is None else f"the process that filmed it ended with code {code}"
+        doing = self._doing(rehearsal.__name__, episode.id)  # before what it left is looked for: it may end in between
+        held = rehearsal.rehearsed(self._rehearsals, episode.id)
+        return READY if held.film is not None else held.why_not or doing or self._lacks(opened) or POSSIBLE
+
+    def _doing(self, module: str, ref: str) -> str:
+        """Say that something is being filmed, or that its child ended without a word; "" where nobody asked for it."""
+        if self._filming.under_way(module, ref):
+            return FILMING
+        code = self._filming.code(module, ref)
+        return "" if code is None else f"the process that filmed it ended with code {code}"
 
     def _lacks(self, opened: _Opened) -> str:
         """Say what keeps an episode without cameras from being filmed; "" for nothing."""

@@ -89,7 +89,7 @@ def _seen(wheel: Flywheel, episode: Episode, camera: str, span: Span, moment_ns:
         found: NDArray[np.uint8] = np.asarray(seen)
         return found
 
-    t_ns = wheel.replay.stamps(episode.id, camera)
+    t_ns = wheel.replay.stamps(episode.id, camera) + episode.start_ns
     if not len(t_ns):
         return
     name = _file(camera)

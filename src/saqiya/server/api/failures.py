@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response
 
 from saqiya.domain.nouns import Dismissal, ModeName
 from saqiya.domain.words import Rank
@@ -33,6 +34,14 @@ from saqiya.server.wire import (
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["failures"])
+_FILM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"video/mp4": {}}, "description": "The clip."},
+    206: {"content": {"video/mp4": {}}, "description": "A part of the clip."},
+    416: {"description": "The clip is shorter than that."},
+}
+_STILL: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {kind: {} for kind in ("image/jpeg", "image/png")}, "description": "The picture."}
+}
 
 
 class FailureRow(Answer):
@@ -47,6 +56,16 @@ class FailureRow(Answer):
     phase: str
     priority: float
     person: str
+
+
+class ClipState(Answer):
+    """How the clip of a failure's moment stands: "ready", "filming", "possible", or why there is none.
+
+    `still` says that the picture of the moment can be had already.
+    """
+
+    state: str
+    still: bool
 
 
 class Assign(Body):
@@ -108,6 +127,34 @@ def failures(
 def failure(ref: Ref, here: Here, _: Viewer) -> dict[str, Any]:
     """Return all that is known of a failure: alarms, evidence, life, requests, advice."""
     return dict(plain(here.board.card(ref)))
+
+
+@router.get("/failures/{ref}/clip")
+def clip(ref: Ref, here: Here, _: Viewer) -> ClipState:
+    """Say how the clip of a failure's moment stands."""
+    return ClipState.model_validate(here.wheel.replay.moment(ref))
+
+
+@router.post("/failures/{ref}/clip", status_code=202)
+def film_clip(ref: Ref, here: Here, _: Viewer) -> ClipState:
+    """Begin to make the clip of a failure's moment: from its cameras' pictures, or drawn by the site where it happened.
+
+    One is made at a time, in a process of its own; it changes nothing in the books.
+    """
+    return ClipState.model_validate(here.wheel.replay.film_moment(ref))
+
+
+@router.get("/failures/{ref}/clip/film", response_class=FileResponse, responses=_FILM)
+def clip_film(ref: Ref, here: Here, _: Viewer) -> FileResponse:
+    """Return the clip: three seconds before the moment and two after it, with a red border from the moment on."""
+    return FileResponse(here.wheel.replay.moment_film(ref), media_type="video/mp4")
+
+
+@router.get("/failures/{ref}/clip/still", response_class=Response, responses=_STILL)
+def clip_still(ref: Ref, here: Here, _: Viewer) -> Response:
+    """Return the picture of the moment."""
+    found = here.wheel.replay.moment_still(ref)
+    return Response(found.data, media_type=found.kind)
 
 
 @router.post("/failures/{ref}/assign")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 
 from saqiya.domain.words import Rank
-from saqiya.errors import UnknownId
-from saqiya.loop.board import NOBODY, OPEN, Board, Entry, Wanted
-from saqiya.loop.episode.clips import Clip, read_clips
-from saqiya.loop.pages.wheel_page import CLIPS
+from saqiya.loop.board import NOBODY, OPEN, Entry, Wanted
 from saqiya.server.gatekeeper import Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
@@ -59,7 +56,6 @@ def failures(request: Request, here: Here, who: Viewer, wanted: Asked) -> HTMLRe
         states=(OPEN, *(one.value for one in State)),
         nobody=NOBODY,
         words=[one.name for one in here.wheel.vocabulary.current],
-        clips=_clips(here.board),
     )
 
 
@@ -104,18 +100,4 @@ def points(here: Here, _: Viewer, wanted: Asked) -> dict[str, Any]:
 def card(request: Request, ref: str, here: Here, who: Viewer) -> HTMLResponse:
     """Show all that is known of one failure."""
     found = here.board.card(ref)
-    clip = next((one for one in _clips(here.board) if one.failure == found.failure.id), None)
-    return page(request, who, "_failure.html", card=found, entry=found.entry, clip=clip)
-
-
-@router.get("/failures/clips/{name}")
-def clip(name: str, here: Here, _: Viewer) -> Response:
-    """Return the film of a medoid, or its still: only files that were listed when they were made."""
-    listed = {file for one in _clips(here.board) for file in (one.video, one.still)}
-    if name not in listed:
-        raise UnknownId("no clip has this name", subject=name[:80], remedy="Run saqiya report --clips.")
-    return FileResponse(here.wheel.store.root / CLIPS / name)
-
-
-def _clips(board: Board) -> tuple[Clip, ...]:
-    return read_clips(board.wheel.store.root / CLIPS).clips
+    return page(request, who, "_failure.html", card=found, entry=found.entry)

@@ -2,6 +2,7 @@
 
 import { busy, say, send } from "./shell.js";
 import { FailureMap } from "./map.js";
+import { showMoment } from "./moment.js";
 
 const ROW_PX = 44, PART = 200, AHEAD = 6;
 const list = document.getElementById("list");
@@ -80,19 +81,21 @@ function text(kind, words) {
   return made;
 }
 
-/** Choose a failure: mark it, scroll to it, show its card, ring it on the map. */
-export async function choose(index, { focus = true } = {}) {
+/** Choose a failure: mark it, scroll to it, show its card, ring it on the map. News must not scroll who reads elsewhere. */
+export async function choose(index, { focus = true, scroll = true } = {}) {
   if (total < 1) return;
   at = Math.max(0, Math.min(total - 1, index));
   const top = at * ROW_PX;
-  if (top < list.scrollTop) list.scrollTop = top;
-  if (top + ROW_PX > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW_PX - list.clientHeight;
+  if (scroll && top < list.scrollTop) list.scrollTop = top;
+  if (scroll && top + ROW_PX > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW_PX - list.clientHeight;
   const found = await row(at);
   await draw();
   if (!found) return;
   list.setAttribute("aria-activedescendant", `row-${found[0]}`);
   if (focus && document.activeElement === document.body) list.focus({ preventScroll: true });
   map.choose(at);
+  const mode = modes.get(found[2]);
+  if (mode) lookAt(mode.dataset.medoid, mode.dataset.name);
   await look(found[0]);
 }
 
@@ -100,13 +103,36 @@ async function look(id, { anew = false } = {}) {
   if (id === shown && !anew) return;
   shown = id;
   const answer = await fetch(`/failures/${id}/card`, { headers: { Accept: "text/html" } });
-  if (answer.ok && shown === id) card.innerHTML = await answer.text();
+  if (!answer.ok || shown !== id) return;
+  const words = await answer.text();
+  if (shown !== id) return;
+  card.innerHTML = words;
+  const figure = card.querySelector("[data-moment]");
+  const stands = document.getElementById("stands")?.dataset.medoid === id; // then its clip is made for the map anyway
+  if (figure) quietly(showMoment(figure, id, { ask: stands, about: "this failure" }));
 }
+
+/** Show the clip of the failure that stands for a mode; legend and list lead here. */
+function lookAt(medoid, label) {
+  const place = document.getElementById("stands");
+  if (!place || place.dataset.medoid === medoid) return;
+  place.hidden = !medoid; // what is in no mode yet has nothing that stands for it
+  if (!medoid) return;
+  place.dataset.medoid = medoid;
+  document.getElementById("stands-mode").textContent = label;
+  const open = document.getElementById("stands-open");
+  open.hidden = false;
+  open.dataset.show = medoid;
+  quietly(showMoment(document.getElementById("stands-moment"), medoid, { about: `the failure that stands for ${label}` }));
+}
+
+const modes = new Map([...document.querySelectorAll(".legend button")].map((one) => [one.dataset.label, one]));
+const quietly = (work) => { work.catch((error) => say(error.message, "bad")); };
 
 /** Read the queue again and stay at the same place: what left it makes room for the next. */
 async function again() {
   parts = new Map();
-  const before = total;
+  const before = total, was = at;
   await part(Math.max(0, Math.floor(Math.max(at, 0) / PART)));
   const [now] = total > 0 ? await Promise.all([row(Math.min(Math.max(at, 0), total - 1))]) : [null];
   await draw();
@@ -114,7 +140,7 @@ async function again() {
     shown = "";
     card.innerHTML = '<div class="empty"><p>Nothing is left in this queue.</p></div>';
   } else {
-    if (at >= 0) await choose(at, { focus: false });
+    if (at >= 0) await choose(at, { focus: false, scroll: at !== was });
     await look(now[0], { anew: true });
   }
   if (total !== before) map.load(query());
@@ -208,20 +234,14 @@ document.addEventListener("click", (event) => {
 list.addEventListener("scroll", () => { draw().catch((error) => say(error.message, "bad")); }, { passive: true });
 addEventListener("resize", () => draw());
 filters.addEventListener("change", () => filters.requestSubmit());
-for (const button of document.querySelectorAll(".legend button")) {
+for (const button of modes.values()) {
+  for (const come of ["pointerenter", "focus"]) {
+    button.addEventListener(come, () => lookAt(button.dataset.medoid, button.dataset.name));
+  }
   button.addEventListener("click", () => {
     const select = document.getElementById("f-label");
     select.value = button.ariaPressed === "true" ? "" : button.dataset.label;
     filters.requestSubmit();
-  });
-}
-for (const film of document.querySelectorAll("video[role=button]")) { // small films: a click, Enter, or the mouse over it
-  const toggle = () => { if (film.paused) film.play(); else film.pause(); };
-  film.addEventListener("click", toggle);
-  film.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    toggle();
   });
 }
 let soon = 0;
@@ -237,5 +257,5 @@ document.body.addEventListener("stored", (event) => {
 
 const map = new FailureMap(document.getElementById("map"), (index) => choose(index));
 await Promise.all([draw(), map.load(query())]);
-if (total > 0) await choose(0, { focus: false });
+if (total > 0 && at < 0) await choose(0, { focus: false, scroll: false });
 if (document.activeElement === document.body) list.focus({ preventScroll: true });
