@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -250,11 +252,51 @@ def test_nothing_scrolls_sideways_or_overlaps(visit, refs, width):
     assert page.evaluate(WRONG.read_text()) == []
 
 
-def test_a_moment_comes_as_a_file_for_foxglove(visit, refs):
-    page = visit(f"/episodes/{refs[0]}?t=1.5")
-    page.wait_for_selector('[data-viewer="foxglove"][href*="t=1.5"]')
+def downloaded(page: Page, name: str, suffix: str) -> Path:
+    """Press the link of a viewer and return the file that comes."""
     with page.expect_download() as told:
-        page.get_by_role("link", name="Foxglove").click()
-    assert told.value.suggested_filename.endswith("-1.500s.mcap")
-    (back,) = McapFormat().read(Path(told.value.path()).rename(Path(told.value.path()).with_suffix(".mcap")))
-    assert "view/moment" in [event.name for event in back.events]
+        page.get_by_role("link", name=name).click()
+    assert told.value.suggested_filename.endswith(f"-3.500s{suffix}")
+    came = Path(told.value.path())
+    return came.rename(came.with_suffix(suffix))
+
+
+def test_a_moment_comes_as_a_file_that_foxglove_reads(visit, refs, logs):
+    from mcap.reader import make_reader
+
+    page = visit(f"/episodes/{refs[0]}?t=3.5")
+    page.wait_for_selector('[data-viewer="foxglove"][href*="t=3.5"]')
+    zero = logs[0].span.start_ns
+    with downloaded(page, "Foxglove", ".mcap").open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        told = reader.get_summary()
+        events = [(json.loads(one.data), one.log_time) for _, _, one in reader.iter_messages(topics="events")]
+    topics = {one.topic: told.schemas[one.schema_id].name for one in told.channels.values()}
+    assert set(topics) == {*logs[0].streams, *logs[0].videos, "events"}
+    assert all(topics[eye.name] == "foxglove.CompressedVideo" for eye in EYES)
+    assert [t_ns - zero for one, t_ns in events if one["name"] == "view/moment"] == [3_500_000_000]
+    assert told.statistics.message_end_time - zero >= 4_900_000_000
+
+
+def test_a_moment_comes_as_a_file_that_rerun_reads(visit, refs, logs):
+    pytest.importorskip("rerun")
+    from rerun.chunk import RrdReader
+
+    page = visit(f"/episodes/{refs[0]}?t=3.5")
+    page.wait_for_selector('[data-viewer="rerun"][href*="t=3.5"]')
+    reader = RrdReader(downloaded(page, "Rerun", ".rrd"))
+    rows, about, stamps = Counter(), {}, {}
+    for chunk in reader.stream():
+        batch = chunk.to_record_batch()
+        if not chunk.is_static:
+            rows[chunk.entity_path] += chunk.num_rows
+            stamps.setdefault(chunk.entity_path, []).extend(batch.column("time").cast("int64").to_pylist())
+        if "moment" in chunk.timeline_names:
+            about.setdefault(chunk.entity_path, []).extend(batch.column("moment").cast("int64").to_pylist())
+    whole = {f"/{name}": len(one.t_ns) for name, one in logs[0].streams.items()}
+    whole |= {f"/{name}": len(one.track) for name, one in logs[0].videos.items()}
+    assert {name: rows[name] for name in whole} == whole
+    zero = logs[0].span.start_ns
+    assert 0 in about["/events"]
+    assert zero + 3_500_000_000 in stamps["/events"]
+    assert -1_000_000_000 <= about["/observation/joint_0"][0] <= 0 < about["/observation/joint_0"][-1]

@@ -227,7 +227,7 @@ def export(
 @app.command()
 def view(
     episode: Annotated[str, typer.Argument(help="By id, key or a unique part of its id.")],
-    at: Annotated[float | None, typer.Option(help="The moment, in seconds from its first sample.")] = None,
+    at: Annotated[float | None, typer.Option(help="The moment, in seconds from its beginning.")] = None,
     viewer: Annotated[str, typer.Option("--in", help="rerun or foxglove.")] = "rerun",
     out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
     where: Where = Path(),

@@ -12,7 +12,7 @@ from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import DatasetWriter, Format, Progress, Shipped
 from saqiya.domain.ids import Clock
 from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy, Retention, Subset
-from saqiya.domain.streams import EpisodeLog, JsonValue
+from saqiya.domain.streams import EpisodeLog, JsonValue, Span
 from saqiya.errors import UsageError
 from saqiya.ingest import stage as ingest
 from saqiya.ingest.cut import Cutting, cut
@@ -205,7 +205,7 @@ class Data:
 
         Args:
             episode: by id, key or a unique part of its id.
-            at_s: seconds from the episode's first sample.
+            at_s: seconds from the episode's beginning.
             viewer: "rerun" or "foxglove".
             out: the file to write; in the workspace's derived folder when left out.
         """
@@ -218,7 +218,8 @@ class Data:
         if out is None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-        return view(self.store.log(noun), target, at_s=at_s, viewer=viewer)
+        span = Span(noun.start_ns, noun.end_ns)
+        return view(self.store.log(noun), target, at_s=at_s, viewer=viewer, span=span)
 
     def query(self, sql: str, *, most_rows: int | None = None) -> Answer:
         """Answer one SELECT over episodes, spans, failures, corrections, trials, policies and signals.

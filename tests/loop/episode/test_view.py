@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from saqiya.domain.media import Video
-from saqiya.domain.streams import EpisodeLog, Stream
+from saqiya.domain.streams import EpisodeLog, Span, Stream
 from saqiya.errors import AlreadyThere, UsageError
 from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.episode.view import MOMENT, view
@@ -87,6 +87,16 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     with pytest.raises(AlreadyThere):
         view(episode(), out, at_s=1.0, viewer="foxglove")
     assert out.read_text() == "mine"
+
+
+def test_a_moment_counts_from_where_the_try_was_cut_not_from_its_first_sample(tmp_path: Path) -> None:
+    log = episode()
+    cut = Span(log.span.start_ns - 2 * 10**9, log.span.end_ns)
+    (back,) = McapFormat().read(view(log, tmp_path / "a.mcap", at_s=12.3, viewer="foxglove", span=cut).path)
+    assert isinstance(back, EpisodeLog)
+    assert [(event.name, event.t_ns - EPOCH_NS) for event in back.events] == [(MOMENT, 10_300_000_000)]
+    with pytest.raises(UsageError, match="outside the episode"):
+        view(log, tmp_path / "b.mcap", at_s=12.3, viewer="foxglove", span=Span(cut.start_ns, cut.start_ns + 10**9))
 
 
 def test_an_unknown_viewer_is_refused(tmp_path: Path) -> None:

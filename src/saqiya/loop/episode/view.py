@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from saqiya.domain.media import Video
-from saqiya.domain.streams import EpisodeLog, Event, Stream
+from saqiya.domain.streams import EpisodeLog, Event, Span, Stream
 from saqiya.errors import UsageError
 from saqiya.formats.mcap.log import McapFormat
 from saqiya.formats.mcap.write import unplayable
@@ -30,7 +30,7 @@ class Viewed:
     notes: tuple[str, ...] = ()
 
 
-def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str) -> Viewed:
+def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str, span: Span | None = None) -> Viewed:
     """Write `log` to the file `out` for a viewer and return the command that opens it; nothing is started or served.
 
     In Rerun the whole episode opens on a timeline "moment", which counts from there and repeats the two seconds about
@@ -40,8 +40,9 @@ def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str) -> View
     Args:
         log: the episode.
         out: the file to write (`.rrd` for Rerun, `.mcap` for Foxglove), which must not exist.
-        at_s: the moment, in seconds from the episode's first sample; None shows the episode from its start.
+        at_s: the moment, in seconds from the episode's beginning; None shows the episode from its start.
         viewer: "rerun" or "foxglove".
+        span: the episode's range, which may begin before its first sample; that of its samples when left out.
 
     Raises:
         AlreadyThere: `out` exists.
@@ -50,7 +51,7 @@ def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str) -> View
         UsageError: the moment lies outside the episode, or there is no such viewer.
         WorkspaceError: the file system refused.
     """
-    moment_ns = None if at_s is None else _moment(log, at_s)
+    moment_ns = None if at_s is None else _moment(log.key, span or log.span, at_s)
     if moment_ns is not None:
         marked = (*log.events, Event(moment_ns, MOMENT, f"{at_s:g} s"))
         log = replace(log, events=tuple(sorted(marked, key=lambda event: event.t_ns)))
@@ -64,14 +65,13 @@ def view(log: EpisodeLog, out: Path, *, at_s: float | None, viewer: str) -> View
     raise UsageError("is no viewer", subject=str(viewer), remedy="Choose rerun or foxglove.")
 
 
-def _moment(log: EpisodeLog, at_s: float) -> int:
-    span = log.span
+def _moment(subject: str, span: Span, at_s: float) -> int:
     lasts_s = (span.end_ns - span.start_ns) / 1e9
     if not 0.0 <= at_s <= lasts_s:
         raise UsageError(
             f"{at_s:g} s lies outside the episode",
-            subject=log.key,
-            remedy=f"Give a moment between 0 and {lasts_s:.2f} s, counted from its first sample.",
+            subject=subject,
+            remedy=f"Give a moment between 0 and {lasts_s:.2f} s, counted from its beginning.",
         )
     return min(span.start_ns + round(at_s * 1e9), span.end_ns - 1)
 
