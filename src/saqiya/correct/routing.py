@@ -26,6 +26,7 @@ LEAST_LEAN = exp(-1.0)
 """Work that others do for less is left to them for the time of one target at most, and then done by anybody."""
 UNTIMED_MINUTES = 1.0
 MINUTE_NS = 60e9
+NEAR = 0.005
 LONGEST = 600.0
 """Targets of lateness beyond which a float would be none; the queue itself sorts by logarithms."""
 
@@ -144,10 +145,10 @@ def terms(
     there, late_ns = worker.held.get(sort.embodiment, 0), now_ns - work.due_ns
     said = {
         "gain": "nobody measured it: a small guess" if work.gain is None else work.source,
-        "per_minute": f"{anybody * pace:.2g} minutes"
-        + (f", {pace:.2f} times what others take" if alike in worker.paces else ", as others take")
+        "per_minute": _lasting(anybody * pace * MINUTE_NS)
+        + (", as others take" if abs(pace - 1.0) < NEAR else f", {pace:.2f} times what others take")
         + ("" if work.minutes else "; nobody timed it yet"),
-        "kept": f"of yours {share:.2f} times as much is accepted as of others'"
+        "kept": f"of yours {share:.2f} times as much is accepted as of everybody's"
         if alike in worker.kept
         else "nothing of yours was decided yet",
         "cost": "nobody on duty does it for less" if cheaper >= 1.0 else "somebody on duty does it for less",
@@ -224,8 +225,10 @@ def _cheaper(sort: Sort, worker: Worker, others: Sequence[Worker], *, examined: 
     return min(1.0, max(LEAST_LEAN, ratio))
 
 
-def _lasting(ns: int) -> str:
+def _lasting(ns: float) -> str:
     minutes = ns / MINUTE_NS
+    if minutes < 2:
+        return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.0f} hours"
 
 

@@ -29,6 +29,7 @@ from saqiya.domain.nouns import (
     Source,
 )
 from saqiya.domain.streams import Event
+from saqiya.domain.visible import words
 from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
 from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
 from saqiya.loop.lives import Lives, balances_of, labels_of, lives_of
@@ -369,6 +370,6 @@ def phases_of(tries: Iterable[Sequence[Event]]) -> tuple[str, ...]:
     return tuple(sorted(ranks, key=lambda name: (sum(ranks[name]) / len(ranks[name]), name)))
 
 
-def _demand(author: str, words: str) -> None:
-    if not author.strip() or not words.strip():
+def _demand(author: str, text: str) -> None:
+    if not words(author) or not words(text):
         raise UsageError("needs somebody who says it, and what", remedy="Give --by NAME, and a reason or a name.")

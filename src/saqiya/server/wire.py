@@ -10,9 +10,10 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from saqiya.domain.nouns import Noun
+from saqiya.domain.visible import line
 from saqiya.errors import UsageError
 
 __all__ = ["Cursor", "Limit", "Line", "Page", "Ref", "Shown", "cursor_of", "place_of", "plain", "shown"]
@@ -20,7 +21,9 @@ __all__ = ["Cursor", "Limit", "Line", "Page", "Ref", "Shown", "cursor_of", "plac
 T = TypeVar("T")
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An id, a key, or a part of an id."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(line)
+]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without line breaks and what else a database or a terminal takes amiss."""
 PersonName = Annotated[str, StringConstraints(max_length=64, pattern=r"^\w[\w.@+-]*$")]

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from saqiya.domain.streams import JsonValue
+from saqiya.domain.visible import line
 from saqiya.domain.words import Rank
 from saqiya.errors import Corrupt, UnknownId, UsageError
 from saqiya.stores.database import Database
@@ -21,6 +22,8 @@ from saqiya.stores.trail import append
 __all__ = ["People", "Person", "Profile", "Token"]
 
 _NAMED: Final = sa.select(people).where(people.c.name == sa.bindparam("a_name"))
+_HOLDER: Final = sa.select(tokens, people).join(people).where(tokens.c.hash == sa.bindparam("a_hash"))
+_TOKEN_N: Final = len(tokens.c)
 _NAME: Final = re.compile(r"[\w][\w.@+-]{0,63}")
 
 
@@ -78,7 +81,7 @@ class People:
         Raises:
             UsageError: the name cannot name a person, or is taken.
         """
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or line(name) != name:
             raise UsageError(
                 f"{name[:40]!r} cannot name a person",
                 remedy="Use at most 64 letters, digits, dots, dashes, underscores, + and @; no spaces",
@@ -180,11 +183,14 @@ class People:
             append(connection, by, "token/add", token.id, detail, now_ns=now_ns)
         return token
 
-    def token_by_hash(self, hash_: str) -> Token | None:
-        """Return the token with this hash, expired and revoked ones too, or None."""
+    def holder(self, hash_: str) -> tuple[Token, Person] | None:
+        """Return the token with this hash, expired and revoked ones too, and for whom it speaks; None for no such."""
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(tokens).where(tokens.c.hash == hash_)).first()
-        return None if row is None else _token(row)
+            found = connection.execute(_HOLDER, {"a_hash": hash_}).first()
+        if found is None:
+            return None
+        said = dict(zip(_BOTH, found, strict=True))
+        return None if found is None else (_token(found[:_TOKEN_N]), _person(found[_TOKEN_N:]))
 
     def tokens(self, person: str = "") -> tuple[Token, ...]:
         """Return a person's tokens, or everybody's, the newest first."""

@@ -13,6 +13,7 @@ from saqiya.correct.intent import Aim, Solved, aim_of, objections
 from saqiya.correct.plan import MOST_N
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.nouns import Correction, CorrectionKind, CorrectionRequest, Episode, Intent, PlanItem
+from saqiya.domain.visible import line
 from saqiya.domain.worth import Gain
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.novelty.ground import Ground, ground_of
@@ -42,7 +43,7 @@ def aim(wheel: Flywheel, target: str, *, author: str, minutes: float = 0.0) -> I
         UsageError: nobody, or nothing that is known, is named, or minutes that cannot be.
         GuardRefusal: nothing was deployed or read, so nothing is known of modes.
     """
-    if not author.strip():
+    if not line(author):
         raise UsageError("needs somebody who says it", remedy="Give --author NAME.")
     if not (math.isfinite(minutes) and minutes >= 0.0):
         raise UsageError(f"{minutes:g} minutes are no budget", remedy="For example: --minutes 30.")
@@ -119,7 +120,7 @@ def given(wheel: Flywheel, ref: str, what: Sequence[str], *, author: str) -> tup
         GuardRefusal: as `serve`.
         UsageError: nobody is named.
     """
-    if not author.strip():
+    if not line(author):
         raise UsageError("needs somebody who showed it", remedy="Give --by NAME.")
     request = wheel.store.catalog.get(ref, CorrectionRequest)
     serve(wheel, request)

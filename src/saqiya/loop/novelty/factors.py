@@ -27,6 +27,7 @@ from saqiya.domain.nouns import (
     Source,
     Trial,
 )
+from saqiya.domain.visible import line
 from saqiya.errors import UsageError
 from saqiya.measure.shown import Coverage, FactorTable, Tries, coverage, tabulate
 from saqiya.measure.strategy import hints_of
@@ -145,9 +146,10 @@ class Factors:
             UsageError: nobody is named, nothing is said, or it is no word for a strategy.
             UnknownId: there is no such episode.
         """
-        if not author.strip() or author.startswith(SUGGESTED) or not values:
+        blank = any(value and not line(value) for value in values.values())
+        if not line(author) or author.startswith(SUGGESTED) or not values or blank:
             raise UsageError("needs somebody who says it, and what", remedy="Give factor=value and --author NAME.")
-        words = dict(self._word(factor.strip(), " ".join(value.split())) for factor, value in values.items())
+        words = dict(self._word(line(factor), line(value)) for factor, value in values.items())
         episodes = self.wheel.data.chosen(what)[1]
         return self._put([(one, factor, value) for one in episodes for factor, value in words.items()], author)
 
@@ -172,7 +174,7 @@ class Factors:
 
     def accept(self, what: Sequence[str], *, author: str) -> tuple[FactorClaim, ...]:
         """Make a person's word of what is suggested of these tries."""
-        if not author.strip() or author.startswith(SUGGESTED):
+        if not line(author) or author.startswith(SUGGESTED):
             raise UsageError("needs somebody who says it", remedy="Give --author NAME.")
         known = self.known(self.wheel.data.chosen(what)[1])
         hints = [

@@ -19,6 +19,7 @@ from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
 from saqiya.domain.nouns import CorrectionRequest, Episode, Noun, Outcome, Rank, Submission
 from saqiya.domain.streams import JsonValue, Start
+from saqiya.domain.visible import words
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen
 from saqiya.loop.people.exams import examined
 from saqiya.loop.people.slots import Asked
@@ -34,6 +35,8 @@ __all__ = ["Lease", "Offer", "Rig", "claim", "hand_back", "held", "queue", "rene
 
 ON_DUTY_LEASES = 2
 """Whoever claimed or handed in something within the time of so many leases is on duty."""
+MOST_RIGS = 8
+"""Robots that somebody is told of who named none of their own."""
 STILL = 1e-3
 """A hand stands still where no action moves by more than this share of its range in the try."""
 
@@ -142,10 +145,10 @@ def rigs(desk: Desk, person: str) -> tuple[Rig, ...]:
             offer = _offer(desk, desk.asked(lease.request.id), lease.slot, free, first=False)
             if offer.rig not in best or best[offer.rig].offer.place < offer.place:
                 best[offer.rig] = Rig(offer.rig, lease, offer)
-    wanted = [one for one in who.profile.rigs if one not in best]
-    offers = [queue(desk, person, limit=1, rig=one) for one in wanted] if wanted else [queue(desk, person, limit=9)]
-    for offer in (one for found in offers for one in found if not one.blocked):
-        best.setdefault(offer.rig, Rig(offer.rig, None, offer))
+    for name in who.profile.rigs or desk.slots.rigs()[:MOST_RIGS]:
+        for one in () if name in best else queue(desk, person, limit=1, rig=name):
+            if not one.blocked:
+                best[name] = Rig(name, None, one)
     return tuple(sorted(best.values(), key=lambda one: (-one.offer.place, one.lease is None, one.name)))
 
 
@@ -208,7 +211,7 @@ def hand_back(desk: Desk, lease_id: str, person: str, reason: str) -> None:
         row = _mine(connection, lease_id, person)
         if row.state not in {LeaseState.LEASED, LeaseState.RETURNED}:
             raise LeaseLost("was handed in", subject=lease_id, remedy="A reviewer can send it back.")
-        seq = append(connection, person, "hand_back", lease_id, {"reason": reason}, now_ns=now_ns)
+        seq = append(connection, person, "hand_back", lease_id, {"reason": words(reason)}, now_ns=now_ns)
         leases.store(connection, replace(row, state=LeaseState.OPEN, until_ns=now_ns, seq=seq))
 
 
@@ -250,7 +253,7 @@ def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str
         redos=redos,
         latency_ms=cost.latency_ms,
         hesitation=cost.hesitation,
-        note=note,
+        note=words(note),
     )
     key = f"{asked.key}/slot/{row.slot:04d}/{lease_id}"
     batch: list[tuple[Noun, str]] = [(made, key)]

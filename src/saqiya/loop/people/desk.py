@@ -30,6 +30,7 @@ from saqiya.domain.nouns import (
     Verdict,
 )
 from saqiya.domain.streams import Span, Start
+from saqiya.domain.visible import words
 from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop.config import FILE_NAME, DeskConfig, read_desk
 from saqiya.loop.people import books, claims, reviews
@@ -197,9 +198,9 @@ class Desk:
             submission=self.catalog.get(submission_id, Submission).id,
             reviewer=reviewer,
             verdict=verdict,
-            reason=reason,
+            reason=words(reason),
             spans=tuple(spans),
-            labels=tuple(labels),
+            labels=tuple(words(one) for one in labels),
         )
         return reviews.review(self, submission_id, reviewer, said)
 
@@ -225,7 +226,7 @@ class Desk:
             UsageError: no reason is named.
             UnknownId: there is no such failure.
         """
-        _demand(by, reason)
+        reason = _said(by, reason)
         found = self.catalog.get(failure, Failure)
         before = [one for one in self.catalog.referring(found.id, Dismissal) if self.catalog.referring(one.id, Undo)]
         place = f"{self.catalog.key_of(found.id)}/dismissal" + (f"/{len(before)}" if before else "")
@@ -253,7 +254,7 @@ class Desk:
             UsageError: nothing is said.
             UnknownId: there is no such failure.
         """
-        _demand(by, text)
+        text = _said(by, text)
         found = self.catalog.get(failure, Failure)
         made = Advice(id=self.catalog.new_id("advice"), failure=found.id, author=by, text=text)
         return self.record(made, f"{self.catalog.key_of(found.id)}/advice/{made.id}", by, "advise", found.id)
@@ -335,6 +336,8 @@ class Desk:
         return self.catalog.get(stored.id, type(made))
 
 
-def _demand(by: str, text: str) -> None:
-    if not by.strip() or not text.strip():
+def _said(by: str, text: str) -> str:
+    """Return what can be seen of what somebody says."""
+    if not words(by) or not words(text):
         raise UsageError("needs a name and words", remedy="Say who says it, and what.")
+    return words(text)

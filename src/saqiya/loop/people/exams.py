@@ -18,6 +18,7 @@ from saqiya.domain.nouns import (
     Verdict,
 )
 from saqiya.domain.streams import Start
+from saqiya.domain.visible import line
 from saqiya.errors import UsageError
 from saqiya.loop import draws
 from saqiya.loop.people.slots import Asked
@@ -36,9 +37,10 @@ EXAM = "reference"
 
 def refer(desk: Desk, task: str, starts: tuple[Start, ...], *, needed: int, by: str) -> Reference:
     """Ask everybody who wants to work on a task to show it from known starts first: see `Desk.refer`."""
-    if not task.strip() or not starts or not 0 < needed <= len(starts):
+    task = line(task)
+    if not task or not starts or not 0 < needed <= len(starts):
         raise UsageError(
-            f"{needed} of {len(starts)} tries at {task.strip() or 'no task'} cannot be asked for",
+            f"{needed} of {len(starts)} tries at {task or 'no task'} cannot be asked for",
             remedy="Name a task, its starts, and how many of them must succeed.",
         )
     before = sum(one.task == task for one in desk.catalog.all(Reference))

@@ -20,6 +20,7 @@ from saqiya.domain.nouns import (
     Submission,
     Verdict,
 )
+from saqiya.domain.visible import line
 from saqiya.errors import GuardRefusal, InvalidEpisode, LeaseLost, NothingOpen, UsageError
 from saqiya.loop.people.exams import examined
 from saqiya.loop.people.slots import Asked
@@ -131,11 +132,13 @@ def review(desk: Desk, submission_id: str, reviewer: str, said: Review) -> Revie
 def _check(submission: Submission, episode: Episode, reviewer: str, said: Review) -> None:
     if submission.operator == reviewer:
         raise GuardRefusal("is your own", subject=submission.id, remedy="Somebody else must review it.")
-    if said.verdict is not Verdict.ACCEPT and not said.reason.strip():
+    if said.verdict is not Verdict.ACCEPT and not said.reason:
         raise UsageError("needs a reason: its operator learns from it", subject=said.verdict.value)
-    if len(said.labels) > MOST_LABELS_N or not all(one.strip() for one in said.labels):
+    if len(said.labels) > MOST_LABELS_N or not all(said.labels):
         raise UsageError(f"at most {MOST_LABELS_N} labels, and none empty", subject=submission.id)
-    named = [one.partition("=")[0].strip() for one in said.labels if "=" in one]
+    named = [line(one.partition("=")[0]) for one in said.labels if "=" in one]
+    if not all(line(part) for one in said.labels for part in one.split("=", 1)):
+        raise UsageError("names a factor without a value", subject=submission.id, remedy="For example: light=dim.")
     if len(set(named)) < len(named):
         raise UsageError("names a factor twice", subject=submission.id, remedy="Say one value of each.")
     outside = [one for one in said.spans if one.start_ns < episode.start_ns or one.end_ns > episode.end_ns]
@@ -200,7 +203,7 @@ def _factors(desk: Desk, submission: Submission, said: Review, key: str) -> list
     """Return a claim for every label that names a factor and its value."""
     found: list[tuple[Noun, str]] = []
     for label in said.labels:
-        name, equals, value = (part.strip() for part in label.partition("="))
+        name, equals, value = (line(part) for part in label.partition("="))
         if equals and name and value:
             claim = FactorClaim(
                 id=desk.catalog.new_id("factor_claim"),

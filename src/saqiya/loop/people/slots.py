@@ -197,6 +197,10 @@ class Slots:
         """Say whether a person said that a failure is none."""
         return bool(self._dismissed.get(failure or "", _NONE) - self._undone)
 
+    def rigs(self) -> tuple[str, ...]:
+        """Return the embodiments that something is asked for at."""
+        return tuple(sorted({sort.embodiment for sort, order in self._order.items() if order and sort.embodiment}))
+
     def _add(self, fresh: Sequence[tuple[int, str, CorrectionRequest]]) -> None:
         """Take in new requests; what each is about is read for all of them at once."""
         about = self._about([one for _, _, one in fresh])

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from saqiya.domain.nouns import Rank
 from saqiya.domain.streams import JsonValue
+from saqiya.domain.visible import line
 from saqiya.errors import ConfigError, SignInRefused, UsageError
 from saqiya.stores.people import People, Person, Profile, Token
 from saqiya.stores.trail import Trail, append
@@ -51,7 +53,9 @@ class Staff:
             UsageError: the name is taken or cannot be one, or the password is too short or too long.
         """
         chosen = password or self._fresh()
-        made = self.people.add(name, rank, self._hashed(chosen), profile or Profile(), by=by, now_ns=self.wheel.clock())
+        made = self.people.add(
+            name, rank, self._hashed(chosen), _suits(profile or Profile()), by=by, now_ns=self.wheel.clock()
+        )
         return made, chosen
 
     def password(self, name: str, *, by: str, password: str = "") -> str:
@@ -80,7 +84,8 @@ class Staff:
             UnknownId: there is nobody of this name.
             UsageError: they are the last admin.
         """
-        return self.people.change(name, by=by, now_ns=self.wheel.clock(), rank=rank, profile=profile, disabled=disabled)
+        suits = _suits(profile) if profile else None
+        return self.people.change(name, by=by, now_ns=self.wheel.clock(), rank=rank, profile=suits, disabled=disabled)
 
     def sign_in(self, name: str, password: str) -> Person:
         """Return who signs in. It takes as long for a name that nobody has as for a wrong password.
@@ -107,11 +112,13 @@ class Staff:
         """
         if not 0.0 < days <= 366.0:
             raise UsageError(f"a token cannot hold for {days:g} days", remedy="Up to 366.")
+        if not line(name):
+            raise UsageError("says nothing of what it is for", subject="token", remedy="Name the program.")
         secret, now_ns = TOKEN + secrets.token_urlsafe(32), self.wheel.clock()
         made = Token(
             id=self.wheel.store.catalog.new_id("token"),
             person=person,
-            name=name,
+            name=line(name),
             scopes=tuple(dict.fromkeys(scopes)),
             expires_ns=now_ns + int(days * DAY_NS),
             revoked=False,
@@ -189,6 +196,15 @@ class Staff:
     @staticmethod
     def _fresh() -> str:
         return secrets.token_urlsafe(15)
+
+
+def _suits(profile: Profile) -> Profile:
+    """Return a profile whose names can be seen, each once."""
+
+    def seen(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(filter(None, map(line, names))))
+
+    return replace(profile, skills=seen(profile.skills), sites=seen(profile.sites), rigs=seen(profile.rigs))
 
 
 def _digest(secret: str) -> str:
