@@ -47,7 +47,7 @@ class Kept:
         return self._answers[name].behind
 
 
-def kept(connection: HTTPConnection) -> Kept:
+async def kept(connection: HTTPConnection) -> Kept:  # async, so that looking it up takes no thread
     """Return the answers of the server that is asked."""
     state = connection.app.state
     if not hasattr(state, "kept"):

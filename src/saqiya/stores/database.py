@@ -58,7 +58,7 @@ class Database:
         self.subject = where.name if isinstance(where, Path) else url.render_as_string(hide_password=True)
         self._busy_s = busy_s
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.engine = sa.create_engine(url, pool_size=10, max_overflow=20)
+        self.engine = sa.create_engine(url, pool_size=10, max_overflow=20, hide_parameters=True)  # a log tells no hash
         # PostgreSQL shows every statement another state unless asked not to. A writer must not ask: its one state would
         # be that of before it waited for the lock.
         self._reader = (

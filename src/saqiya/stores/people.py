@@ -22,8 +22,7 @@ from saqiya.stores.trail import append
 __all__ = ["People", "Person", "Profile", "Token"]
 
 _NAMED: Final = sa.select(people).where(people.c.name == sa.bindparam("a_name"))
-_HOLDER: Final = sa.select(tokens, people).join(people).where(tokens.c.hash == sa.bindparam("a_hash"))
-_TOKEN_N: Final = len(tokens.c)
+_HASHED: Final = sa.select(tokens).where(tokens.c.hash == sa.bindparam("a_hash"))
 _NAME: Final = re.compile(r"[\w][\w.@+-]{0,63}")
 
 
@@ -186,11 +185,9 @@ class People:
     def holder(self, hash_: str) -> tuple[Token, Person] | None:
         """Return the token with this hash, expired and revoked ones too, and for whom it speaks; None for no such."""
         with self.database.reading() as connection:
-            found = connection.execute(_HOLDER, {"a_hash": hash_}).first()
-        if found is None:
-            return None
-        said = dict(zip(_BOTH, found, strict=True))
-        return None if found is None else (_token(found[:_TOKEN_N]), _person(found[_TOKEN_N:]))
+            token = connection.execute(_HASHED, {"a_hash": hash_}).first()
+            person = None if token is None else self._row(connection, token.person)
+        return None if token is None or person is None else (_token(token), _person(person))
 
     def tokens(self, person: str = "") -> tuple[Token, ...]:
         """Return a person's tokens, or everybody's, the newest first."""

@@ -139,13 +139,10 @@ class Staff:
         Raises:
             SignInRefused: it is unknown, revoked or expired, or its person is disabled; which, it does not say.
         """
-        found = self.people.token_by_hash(_digest(secret)) if secret.startswith(TOKEN) else None
-        person = self.people.get(found.person) if found is not None else None
-        if found is None or person is None or found.revoked or person.disabled:
+        found = self.people.holder(_digest(secret)) if secret.startswith(TOKEN) else None
+        if found is None or found[0].revoked or found[1].disabled or found[0].expires_ns <= self.wheel.clock():
             raise SignInRefused("the token does not open the door", remedy="Ask an admin for a new one.")
-        if found.expires_ns <= self.wheel.clock():
-            raise SignInRefused("the token does not open the door", remedy="Ask an admin for a new one.")
-        return person, found.scopes
+        return found[1], found[0].scopes
 
     def spend(self, secret: str) -> bool:
         """Let the token of a secret count no more, and say whether it still did: of two who try, one hears yes."""
