@@ -27,17 +27,22 @@ LATE_MS = 150.0
 LATE_S = 0.2
 LATE_SAID = f"for {{s:.1f}} s the picture came more than {LATE_MS:.0f} ms late"
 SHORT = 0.4
+LOST = ("failure", "aborted")
 MOST_N = 3
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing to look at: `kind` is a word, `said` a sentence, and the span is half-open on the episode's clock."""
+    """One thing to look at: `kind` is a word, `said` a sentence, and the span is half-open on the episode's clock.
+
+    A severe one says that there may be nothing to learn from at all: whoever accepts against it says so.
+    """
 
     kind: str
     said: str
     start_ns: int
     end_ns: int
+    severe: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,9 @@ def _whole(shown: Shown) -> Iterator[Doubt]:
     span = int(shown.t_ns[0]), int(shown.t_ns[-1]) + 1
     own_n = int(shown.mine.sum())
     if shown.ended != "success":
-        yield Doubt("outcome", f"it ended as {shown.ended}", *span)
+        yield Doubt("outcome", f"it ended as {shown.ended}", *span, severe=shown.ended in LOST)
     if own_n == 0:
-        yield Doubt("nobody", "no step of it is a person's", *span)
+        yield Doubt("nobody", "no step of it is a person's", *span, severe=True)
     elif shown.usual_n and own_n < SHORT * shown.usual_n:
         yield Doubt("short", f"{own_n} steps of a person, where {shown.usual_n:.0f} are usual", *span)
 

@@ -107,7 +107,7 @@ def doubts_of(desk: Desk, submission: Submission) -> tuple[Doubt, ...]:
     done, author, late = (streams.get(name) for name in ("action/executed", "author", "drive/latency_ms"))
     if done is None or not len(done.t_ns):
         span = (episode.start_ns, episode.end_ns)
-        return (Doubt("actions", "it stores no actions, so nothing can be learnt from them", *span),)
+        return (Doubt("actions", "it stores no actions, so nothing can be learnt from them", *span, severe=True),)
     actions = done.values.reshape(len(done.t_ns), -1).astype(np.float64)
     mine = np.ones(len(actions), np.bool_)
     if author is not None and author.values.any():

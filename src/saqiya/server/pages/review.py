@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,10 +16,11 @@ from saqiya.errors import UsageError
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.loop.people.briefing import briefing_of
+from saqiya.loop.people.timeline import edges_of, snapped, timeline_of
 from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
-from saqiya.server.wire import Line, Text
+from saqiya.server.wire import Line, Text, plain
 
 __all__ = ["Decided", "decided", "lately", "router"]
 
@@ -71,7 +72,7 @@ def review(
         chosen=chosen,
         episode=episode,
         b=briefing_of(wheel, chosen.request.id, chosen.submission.slot) if chosen else None,
-        doubts=wheel.desk.doubts(chosen.submission.id) if chosen else (),
+        line=plain(timeline_of(wheel, chosen.submission)) if chosen else None,
         agreed=agreement.agreed,
         apart=[(decided(wheel, one), decided(wheel, other)) for one, other in agreement.apart[:MOST_LATELY]],
         lately=lately(wheel),
@@ -79,10 +80,14 @@ def review(
 
 
 class Word(BaseModel):
-    """The form of a verdict; spans are seconds from the beginning, an empty row is none."""
+    """The form of a verdict; spans are seconds from the beginning, an empty row is none.
+
+    `against` says that a severe warning was seen.
+    """
 
     verdict: Verdict
     reason: Annotated[Text, Field(max_length=2000)] = ""
+    against: Literal["", "yes"] = ""
     labels: Annotated[Line, Field(max_length=2000)] = ""
     from_s: Annotated[list[str], Field(max_length=MOST_SPANS)] = []
     to_s: Annotated[list[str], Field(max_length=MOST_SPANS)] = []
@@ -94,9 +99,24 @@ def decide(submission: str, here: Here, who: Reviewer, said: Annotated[Word, For
     wheel = here.wheel
     episode = wheel.store.catalog.get(wheel.store.catalog.get(submission, Submission).episode, Episode)
     words = [one.strip() for one in said.labels.split(",") if one.strip()]
-    spans = _spans(episode, said.from_s, said.to_s)
+    if said.verdict is Verdict.ACCEPT and not (said.against or said.reason.strip()):
+        _warn(wheel, submission)
+    found = _spans(episode, said.from_s, said.to_s)
+    edges = edges_of(wheel, episode) if found else None
+    spans = [snapped(edges, one) for one in found] if edges is not None else []
     wheel.desk.review(submission, who.name, said.verdict, said.reason, spans=spans, labels=words)
     return RedirectResponse("/review", status_code=303)
+
+
+def _warn(wheel: Flywheel, submission: str) -> None:
+    """Stop an accept that says nothing to a severe warning: a slip of the hand teaches what nobody wanted taught."""
+    severe = [one.said for one in wheel.desk.doubts(submission) if one.severe]
+    if severe:
+        raise UsageError(
+            f"a warning speaks against it: {severe[0]}",
+            subject=submission,
+            remedy="Say that you accept it all the same, or say why.",
+        )
 
 
 def _spans(episode: Episode, starts: list[str], ends: list[str]) -> tuple[Span, ...]:

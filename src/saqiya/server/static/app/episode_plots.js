@@ -5,6 +5,7 @@ import { ask, clock, later, latest } from "./episode_time.js";
 
 const LEFT = 64, RIGHT = 12, HEIGHT = 118, AT_ONCE = 8, SYNC = "episode";
 const ACTIONS = [["executed", "action/executed"], ["intended", "action/intended"], ["operator", "action/operator"]];
+const BANDS = ["author", "drive/control"]; // who acted is a code, not a number: the bands above say it in words
 const DASHES = { intended: [5, 4], operator: [], executed: [] };
 const SHADES = { intended: 0, operator: 1, executed: 7 };
 
@@ -24,7 +25,7 @@ export function plan(tracks) {
   }
   const drawn = plots.length ? new Set(there.map(([, name]) => name)) : new Set();
   for (const track of tracks) {
-    if (drawn.has(track.name) || !track.rows) continue;
+    if (drawn.has(track.name) || !track.rows || (BANDS.includes(track.name) && track.width === 1)) continue;
     const width = Math.min(track.width, 16);
     plots.push({
       title: track.name, unit: track.unit,

@@ -84,10 +84,12 @@ document.addEventListener("alpine:init", () => {
     get kind() { return this.left === 0 ? "chip bad" : this.left < 120 ? "chip warn" : "chip"; },
   }));
   Alpine.data("verdict", () => ({
-    word: "accept",
+    word: "",
+    init() { this.word = this.$root.querySelector("[name=verdict]:checked")?.value ?? ""; },
     choose() { this.word = this.$el.value; },
-    get needsReason() { return this.word !== "accept"; },
     get accepts() { return this.word === "accept"; },
+    get needsReason() { return this.word !== "" && !this.accepts; },
+    get teaches() { return !this.needsReason; },
   }));
   Alpine.data("ask", () => ({
     show() { this.$refs.ask.showModal(); },
