@@ -118,9 +118,11 @@ class Wish(Noun):
     Attributes:
         turn: that was under way when it was said; once that one is over, so is the wish.
         policy: to roll back to; None: turn the wheel.
+        reason: why, in the author's words.
     """
 
     kind: ClassVar[str] = "wish"
     turn: int
     policy: PolicyId | None
     author: str
+    reason: str = ""

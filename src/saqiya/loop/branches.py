@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Branch", "branches_of"]
 
 MOST_ALIKE = 3
-"""Kin of one kind and field that are shown one by one; of more, these and their number."""
+"""Kin of one kind that are shown one by one; of more, these and their number."""
 BYTES = {"object", "recording"}
 """Kin that are files: the tree is of decisions."""
 
@@ -26,7 +26,6 @@ class Branch:
     id: str
     kind: str
     name: str
-    field: str
     branches: tuple[Branch, ...]
     more: tuple[str, ...]
 
@@ -41,19 +40,22 @@ def branches_of(wheel: Flywheel, ref: str, *, up: bool, depth: int) -> Branch:
 
 
 def _branch(wheel: Flywheel, kin: Kin) -> Branch:
-    alike: dict[tuple[str, str], list[Kin]] = defaultdict(list)
+    alike: dict[str, dict[str, Kin]] = defaultdict(dict)
     for one in kin.children:
         if one.kind not in BYTES:
-            alike[one.field, one.kind].append(one)
+            known = alike[one.kind].get(one.id)  # two fields may lead to the same noun
+            alike[one.kind][one.id] = known if known and not known.again else one
+    groups = sorted(alike.items(), key=lambda one: len(one[1]))
     return Branch(
         id=kin.id,
         kind=kin.kind,
         name=kin.id if kin.kind == "missing" else wheel.key_of(kin.id),
-        field=kin.field,
-        branches=tuple(_branch(wheel, one) for ones in alike.values() for one in ones[:MOST_ALIKE]),
-        more=tuple(
-            f"{len(ones) - MOST_ALIKE} more, {kind.replace('_', ' ')}"
-            for (_, kind), ones in alike.items()
-            if len(ones) > MOST_ALIKE
-        ),
+        branches=tuple(_branch(wheel, one) for _, ones in groups for one in list(ones.values())[:MOST_ALIKE]),
+        more=tuple(_rest(kind, len(ones) - MOST_ALIKE) for kind, ones in groups if len(ones) > MOST_ALIKE),
     )
+
+
+def _rest(kind: str, count: int) -> str:
+    one = kind.replace("_", " ")
+    many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{count} more {one if count == 1 else many}"

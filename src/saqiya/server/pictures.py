@@ -12,6 +12,14 @@ __all__ = ["Spread", "Walk", "spreads_of", "walk_of"]
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 500.0, 22.0, 236.0
 """The plot area, in px of a picture 560 px wide."""
 MOST_TICKS_N = 7
+ENDED = {
+    "superior": "it is shown better, and the test ended",
+    "inferior": "it is shown worse, and the test ended",
+    "futile": "more trials would hardly show a gain, and the test ended",
+    "exhausted": "that was all that was promised, and it shows no difference",
+    "continue": "the test goes on",
+}
+"""How a test ended, in words."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,14 @@ def walk_of(found: Evidence) -> Walk:
                     for lead in range(-(most // step) * step, most + 1, step)),
         trials=tuple((str(n), x_of(n)) for n in _round_steps(found.n_max)),
         words=(
-            f"After {found.n} of at most {found.n_max} {found.unit} the candidate leads by {used[-1]}; "
-            f"the test ended {found.stopped}."
+            f"After {found.n} of at most {found.n_max} {found.unit} the candidate {_lead(used[-1])}; "
+            f"{ENDED.get(found.stopped, found.stopped)}."
         ),
     )  # fmt: skip
+
+
+def _lead(lead: int) -> str:
+    return f"leads by {lead}" if lead > 0 else f"is {-lead} behind" if lead else "is level"
 
 
 def _round_steps(top: int) -> list[int]:

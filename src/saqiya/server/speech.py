@@ -14,6 +14,9 @@ __all__ = ["FILTERS"]
 NARROW: Final = "\u202f"
 MINUS: Final = "\u2212"
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=[\d.])")
+_RANGE: Final = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)(?![\w.]*\d)")
+"""Both ends of a bin of a factor, as triage and coverage write it."""
+_ID: Final = re.compile(r"([a-z_]+)-[a-z0-9]+-[0-9a-f]{24}([0-9a-f]{8})")
 
 
 def moment(t_ns: int) -> str:
@@ -35,8 +38,8 @@ def lasting(seconds: float) -> str:
 
 
 def minus(text: object) -> str:
-    """Write a minus as one; a hyphen inside a word stays."""
-    return _MINUS.sub(MINUS, str(text))
+    """Write a minus as one, and a range as words; a hyphen inside a word stays."""
+    return _MINUS.sub(MINUS, _RANGE.sub(lambda ends: f"{float(ends[1]):.3g} to {float(ends[2]):.3g}", str(text)))
 
 
 def figure(value: object) -> str:
@@ -67,6 +70,23 @@ def words(name: object) -> str:
     return minus(str(name).replace("_", " ").replace("=", " ").replace(",", ", "))
 
 
+def sentence(text: str) -> str:
+    """Write the first letter large and end with a full stop."""
+    said = minus(text).strip()
+    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith(('.', '!', '?')) else '.'}"
+
+
+def clauses(reason: str) -> list[str]:
+    """Return the parts of a reason, the most important first, each as a sentence."""
+    return [sentence(part) for part in reason.split("; ") if part.strip()]
+
+
+def named(subject: str) -> str:
+    """Write an id as its kind and its end; a name or a key stays."""
+    found = _ID.fullmatch(subject)
+    return f"{found[1].replace('_', ' ')} \u2026{found[2]}" if found else subject
+
+
 def thousands(count: float) -> str:
     """Write a count with narrow spaces."""
     return f"{count:,.0f}".replace(",", NARROW)
@@ -77,15 +97,18 @@ def brief(noun_id: str) -> str:
     return noun_id[-8:]
 
 
-FILTERS: Final[dict[str, Callable[..., str]]] = {
+FILTERS: Final[dict[str, Callable[..., str | list[str]]]] = {
     "brief": brief,
+    "clauses": clauses,
     "ends": ends,
     "figure": figure,
     "iso": iso,
     "lasting": lasting,
     "minus": minus,
     "moment": moment,
+    "named": named,
     "points": points,
+    "sentence": sentence,
     "share": share,
     "thousands": thousands,
     "words": words,

@@ -161,8 +161,12 @@ def _asked(ground: Ground, places: Places, label: str, minutes: tuple[float, flo
         Origin(group[0].kind, len(group), max(minutes[group[0].kind in whole], 1e-6)) for group in found if group
     )
     every, own = expected.lessons
-    history = f"by {own} earlier turns of this mode and {every - own} of others" if every else "by a prior alone"
-    why = f"{failed} of {tries} tries fail so; gain {history}"
+    history = (
+        f"the gain is what {own} earlier turns of this mode and {every - own} of others brought"
+        if every
+        else "the gain is a first guess: no earlier turn shows what corrections bring"
+    )
+    why = f"{failed} of {tries} tries fail so; {history}"
     if persistent:
         why += "; as frequent as ever after its corrections: show another way of doing it"
     return _Asked(Option(label, origins, expected), mode, tuple(tuple(group) for group in found if group), why)

@@ -34,7 +34,7 @@ def wish_of(wheel: Flywheel) -> Wish | None:
     return None if said.policy and champion and champion[0].id == said.policy else said
 
 
-def wish(wheel: Flywheel, *, by: str, policy: str = "") -> Wish:
+def wish(wheel: Flywheel, *, by: str, policy: str = "", reason: str = "") -> Wish:
     """Ask for the next turn, or to roll back to a policy; asked twice, the first is returned.
 
     Raises:
@@ -58,10 +58,17 @@ def wish(wheel: Flywheel, *, by: str, policy: str = "") -> Wish:
         )
     now_ns = wheel.clock()
     asked = to_roll_back(wheel, policy)[0].id if policy else None
-    made = Wish(id=catalog.new_id("wish"), turn=wheel.number, policy=asked, author=by)
+    made = Wish(id=catalog.new_id("wish"), turn=wheel.number, policy=asked, author=by, reason=reason.strip())
 
     def along(connection: sa.Connection) -> None:
-        append(connection, by, "wish", made.id, {"turn": made.turn, "policy": asked or ""}, now_ns=now_ns)
+        append(
+            connection,
+            by,
+            "wish",
+            made.id,
+            {"turn": made.turn, "policy": asked or "", "reason": made.reason},
+            now_ns=now_ns,
+        )
 
     catalog.put_all([(made, f"wish/{made.id}")], along=along)
     return made

@@ -23,6 +23,7 @@ __all__ = ["Version", "router"]
 
 router = APIRouter(include_in_schema=False)
 MOST_VERSIONS = 200
+MOST_CHANGED = 100
 DEPTH = 2
 Ref = Annotated[str, Query(max_length=200)]
 
@@ -50,6 +51,8 @@ def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", again
     if chosen is None:
         return page(request, who, "datasets.html", every=every, chosen=None)
     before = against or chosen.parent or ""
+    change = wheel.data.diff(before, chosen.id) if before else None
+    changed = [*change.added[:MOST_CHANGED], *change.removed[:MOST_CHANGED]] if change else []
     return page(
         request,
         who,
@@ -59,7 +62,8 @@ def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", again
         hash=chosen.manifest_hash,
         mixture=_mixture(wheel.data.diff(chosen.id, chosen.id)),
         before=wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
-        change=wheel.data.diff(before, chosen.id) if before else None,
+        change=change,
+        keys={one: wheel.key_of(one) for one in changed},
         tree=branches_of(wheel, chosen.id, up=True, depth=DEPTH),
         down=branches_of(wheel, chosen.id, up=False, depth=DEPTH),
     )

@@ -81,6 +81,7 @@ def policies(request: Request, here: Here, who: Viewer, decision: Ref = "") -> H
     compared = [one for one in catalog.all(GateDecision) if one.decision is not Decision.INITIAL]
     chosen = catalog.get(decision, GateDecision) if decision else (compared[-1] if compared else None)
     evidence = evidence_of(here.wheel, chosen) if chosen else None
+    asked = wish_of(here.wheel) if here.wheel.turning else None
     return page(
         request,
         who,
@@ -93,12 +94,18 @@ def policies(request: Request, here: Here, who: Viewer, decision: Ref = "") -> H
         walk=walk_of(evidence) if evidence else None,
         decisions=[(catalog.key_of(one.id), one) for one in reversed(catalog.all(GateDecision))],
         passed={one.value for one in PASSED},
-        wish=wish_of(here.wheel) if here.wheel.turning else None,
+        wish=asked,
+        wished=catalog.key_of(asked.policy) if asked and asked.policy else "",
     )
 
 
 @router.post("/policies/rollback")
-def roll_back(here: Here, who: Reviewer, policy: Annotated[str, Form(max_length=200)]) -> Response:
+def roll_back(
+    here: Here,
+    who: Reviewer,
+    policy: Annotated[str, Form(max_length=200)],
+    reason: Annotated[str, Form(min_length=1, max_length=400)],
+) -> Response:
     """Ask whoever watches the workspace to let an earlier policy take charge again; refused where its guards refuse."""
-    wish(here.wheel, by=who.name, policy=policy)
+    wish(here.wheel, by=who.name, policy=policy, reason=reason)
     return RedirectResponse("/policies", status_code=303)
