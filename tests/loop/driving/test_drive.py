@@ -163,6 +163,18 @@ def test_what_is_shown_of_takeovers_and_steps_is_what_would_be_handed_in(path):
     assert (log.metadata["takeovers"], log.metadata["human_steps"]) == (1, 11)  # the cost counts what was thrown away
 
 
+def test_a_redo_from_a_later_pause_that_throws_away_what_they_did_counts(path):
+    drive = driven(path)
+    go(drive, 12, STILL)
+    drive.signal("takeover")
+    go(drive, 8)
+    drive.signal("handback")
+    go(drive, 4, STILL)
+    drive.signal("takeover")
+    drive.signal("redo")  # ten steps further back is before their first step
+    assert (drive.state.human_steps, drive.state.takeovers, drive.state.redos) == (0, 0, 1)
+
+
 def test_winding_back_once_more_goes_further_back_and_never_before_the_start(path):
     drive = driven(path, takeover=failed())
     seen = []

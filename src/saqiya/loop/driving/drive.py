@@ -262,8 +262,7 @@ class Drive:
         driver = self._driver
         if driver.control is Control.AUTONOMOUS and not self.state.over:
             return
-        waits = driver.control is Control.PAUSED
-        if waits and len(self._anchors) > 1:
+        if driver.control is Control.PAUSED and len(self._anchors) > 1:
             earlier = [one for one in self._anchors if one.kept.taken <= driver.taken - EARLIER_STEPS]
             self._anchors = earlier or self._anchors[:1]
         anchor = self._anchors.pop()
@@ -274,8 +273,10 @@ class Drive:
         if self._lookout is not None:  # what the monitor said late of what stays, stays
             driver.pen.events += [one for one in late if one.t_ns < self._at.t_ns]
             self._lookout.back(self._at.t_ns, driver.pen)
-        self.redos += not waits
         self._hold()
+        own = self._own
+        self._count()
+        self.redos += self._own < own  # what nobody had done yet was not done again
         self._note()
 
     def _remember(self, *, now: bool = False) -> None:
@@ -297,7 +298,10 @@ class Drive:
     def _note(self) -> None:
         if self._lookout is not None:
             self._lookout.tell(self._driver.pen)
-        author = [who for _, who in self._driver.pen.acted["author"]]
-        self._own, self._takeovers = sum(author), takeovers_n(author, led=self._led)
+        self._count()
         facts = {"human_steps": self._driver.human_steps, "takeovers": self._takeovers, "redos": self.redos}
         self._journal.note(facts)
+
+    def _count(self) -> None:
+        author = [who for _, who in self._driver.pen.acted["author"]]
+        self._own, self._takeovers = sum(author), takeovers_n(author, led=self._led)

@@ -15,13 +15,15 @@ const DEAD_ZONE = 0.12;
 const DRAG_PX = 90;
 const WHEEL_MS = 120;
 const RETRY_MS = 700;
+const TAP_MS = 50; // so long a key that was only tapped counts as held: no tap falls between two steps
 const ALARM_MS = 2000; // an alarm stays to be read, even where its score falls again at once
 const SIGNALS = { Space: "control", Tab: "phase", Enter: "save", Escape: "discard", KeyS: "success", KeyF: "failure", KeyR: "redo" };
-const PAD = { 2: "phase", 3: "control", 8: "redo", 9: "save" }; // X, Y, Back, Start
+const PAD = { 2: "phase", 3: "control", 4: "failure", 5: "success", 8: "redo", 9: "save", 14: "discard" }; // X, Y, LB, RB, Back, Start, left
+const PAD_SURE = { 0: "yes", 1: "no" }; // A, B
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 const WORDS = { autonomous: "policy drives", paused: "paused", recovery: "recovery", correction: "correction" };
 
-const keys = new Set(); // held, by KeyboardEvent.code
+const keys = new Map(); // since when they are held, by KeyboardEvent.code
 const pads = new Map(); // held on the screen, by axis
 let drag = null; // where a drag began, and where it is
 let wheel = { way: 0, until: 0 };
@@ -70,9 +72,12 @@ function send(signal = "") {
 
 function tick() {
   const pad = gamepad();
-  for (const [button, signal] of Object.entries(PAD)) {
-    const down = pad?.buttons[button]?.pressed ?? false;
-    if (down && !pressed[button]) press(signal);
+  const asks = at("sure").open, acts = asks ? PAD_SURE : PAD;
+  for (let button = 0; button < (pad?.buttons.length ?? 0); button += 1) {
+    const down = pad.buttons[button].pressed;
+    if (down && !pressed[button] && acts[button]) {
+      if (asks) at("sure").close(acts[button]); else press(acts[button]);
+    }
     pressed[button] = down;
   }
   send();
@@ -93,7 +98,7 @@ document.addEventListener("keydown", (event) => {
   if (busy(event) || over) return;
   if (mine(event.code)) {
     event.preventDefault();
-    if (!event.repeat) { keys.add(event.code); send(); }
+    if (!event.repeat) { keys.set(event.code, performance.now()); send(); }
     return;
   }
   const signal = SIGNALS[event.code];
@@ -103,7 +108,10 @@ document.addEventListener("keydown", (event) => {
   if (!event.repeat) press(signal);
 });
 document.addEventListener("keyup", (event) => {
-  if (keys.delete(event.code)) send();
+  const since = keys.get(event.code);
+  if (since === undefined) return;
+  const released = () => { if (keys.get(event.code) === since && keys.delete(event.code)) send(); };
+  setTimeout(released, Math.max(0, TAP_MS - (performance.now() - since)));
 });
 window.addEventListener("blur", () => { keys.clear(); pads.clear(); drag = null; send(); });
 
@@ -177,7 +185,7 @@ function watched(said) {
   at("watched").hidden = !said;
   if (!said) return;
   at("score").textContent = said.score === null ? "–" : said.score.toFixed(2);
-  at("threshold").textContent = `alarm above ${said.threshold.toFixed(2)}`;
+  at("threshold").textContent = `/ ${said.threshold.toFixed(2)}`;
   if (said.alarm) {
     alarmed = performance.now();
     if (at("alarm-text").textContent !== said.reason) at("alarm-text").textContent = said.reason;
