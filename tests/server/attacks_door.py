@@ -234,9 +234,12 @@ def token_from_token(house):
 
 @attack("token", "a link that works once, used again", "401 SignInRefused")
 def link_twice(house):
-    link = house.signed_in("admin").post("/api/v1/people/viewer/link").json()["link"]
+    name = house.person("link-twice", Rank.VIEWER)
+    link = house.signed_in("admin").post(f"/api/v1/people/{name}/link").json()["link"]
     body = {"ticket": link.partition("ticket=")[2]}
-    assert house.visitor().post("/api/v1/session", json=body).json()["name"] == "viewer"
+    assert kind_of(house.visitor().post("/api/v1/session", json=body)) == (422, "UsageError")  # and the link stays
+    body |= {"password": "a few unrelated words"}
+    assert house.visitor().post("/api/v1/session", json=body).json()["name"] == name
     assert kind_of(house.visitor().post("/api/v1/session", json=body)) == (401, "SignInRefused")
 
 

@@ -60,7 +60,7 @@ class Gate:
     def sign_in(self, request: Request, *, name: str = "", password: str = "", ticket: str = "") -> tuple[Person, str]:
         """Return the person and a new session's secret, for a password or for a link that works once.
 
-        With a link, a password is the one that they choose.
+        With a link, the password is the one that they choose: without one nobody could sign in a second time.
 
         Raises:
             Refused: 429 after too many wrong tries for a name or from an address.
@@ -144,11 +144,10 @@ class Gate:
         person = self._holder(ticket, TICKET)
         if person is None:
             raise SignInRefused("the link was used, or is too old", remedy="Ask an admin for another one.")
-        if password:
-            self._staff.check(password)  # one that is too short leaves the link as it is
+        self._staff.check(password)  # one that is too short, or none, leaves the link as it is
         if not self._staff.spend(ticket):
             raise SignInRefused("the link was used meanwhile", remedy="Ask an admin for another one.")
-        return self._with_password(person, password) if password else person
+        return self._with_password(person, password)
 
     def _holder(self, secret: str, scope: str) -> Person | None:
         try:

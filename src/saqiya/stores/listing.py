@@ -10,7 +10,7 @@ from saqiya.domain.nouns import Noun
 from saqiya.stores.catalog import Catalog, noun_of
 from saqiya.stores.schema import nouns
 
-__all__ = ["Row", "Stamp", "newest_ns", "page", "stamps"]
+__all__ = ["Row", "Stamp", "newest_ns", "page", "stamps", "stored_ns"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ def stamps(catalog: Catalog, after_ns: int, *, limit: int) -> list[Stamp]:
     query = sa.select(*columns).where(nouns.c.created_ns > after_ns).order_by(nouns.c.created_ns).limit(limit)
     with catalog.database.reading() as connection:
         return [Stamp(*row) for row in connection.execute(query)]
+
+
+def stored_ns(catalog: Catalog, noun_id: str) -> int:
+    """Return when a noun was stored, 0 where there is none of this id."""
+    with catalog.database.reading() as connection:
+        found = connection.execute(sa.select(nouns.c.created_ns).where(nouns.c.id == noun_id)).scalar()
+    return int(found or 0)
 
 
 def newest_ns(catalog: Catalog) -> int:

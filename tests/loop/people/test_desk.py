@@ -1,5 +1,7 @@
 """Who works on what: claims, leases, submissions, reviews, and what is said of failures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,8 @@ def test_a_claim_told_twice_is_one_and_so_is_a_submission(crowd):
     assert crowd.desk.submit(first.id, "ann", episode.id) == crowd.desk.submit(first.id, "ann", episode.id)
     with pytest.raises(LeaseLost, match="another episode"):
         crowd.desk.submit(first.id, "ann", crowd.episode().id)
+    crowd.desk.review(crowd.desk.reviews("rex")[0].submission.id, "rex", Verdict.ACCEPT)
+    assert crowd.desk.submit(first.id, "ann", episode.id).episode == episode.id
 
 
 def test_what_was_handed_back_is_open_again_at_once(crowd):
@@ -256,3 +260,39 @@ def test_the_scripted_expert_leaves_to_people_what_they_gave_or_work_on(fresh, n
         wheel.desk.hand_back(lease.id, "ann")
         wheel.correct(request, first=3)
         assert len(wheel.store.catalog.all(Correction)) == 3
+
+
+def test_only_what_somebody_made_for_a_slot_is_handed_in_for_it(crowd):
+    before = crowd.episode()
+    request, other = crowd.request(2), crowd.request()
+    lease = crowd.desk.claim("ann", request.id, slot=0)
+    taught = crowd.episode()
+    crowd.put("bootstrap/0", Correction(
+        id=crowd.id("correction"), request=other.id, episode=taught.id, failure=None,
+        correction_kind=other.correction_kind, operator="expert", human_steps=20, takeovers=0, accepted=True,
+    ))  # fmt: skip
+    driven = crowd.put(
+        f"{crowd.catalog.key_of(request.id)}/slot/0001/lease-x/drive/0", replace(before, id=crowd.id("episode"))
+    )
+    for episode, why in (
+        (before, "before anybody asked"),
+        (taught, "correction already"),
+        (crowd.episode(operator="bob"), "work of bob"),
+        (driven, "another slot"),
+    ):
+        with pytest.raises(GuardRefusal, match=why):
+            crowd.desk.submit(lease.id, "ann", episode.id)
+    elsewhere = crowd.episode(operator="Ann at the robot")  # no name of anybody here
+    assert crowd.desk.submit(lease.id, "ann", elsewhere.id).operator == "ann"
+
+
+def test_a_lease_that_lapsed_and_was_renewed_is_told_to_others(crowd, now):
+    crowd.request()
+    lease = crowd.desk.claim("ann")
+    crowd.desk.renew(lease.id, "ann")
+    assert [one.what for one in crowd.desk.trail.read(who="ann")] == ["claim"]
+    now.ns += HOUR
+    assert len(crowd.desk.queue("bob")) == 1
+    crowd.desk.renew(lease.id, "ann")
+    assert crowd.desk.queue("bob") == ()
+    assert crowd.desk.trail.read(who="ann")[0].what == "renew"

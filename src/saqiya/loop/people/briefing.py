@@ -18,7 +18,7 @@ from saqiya.domain.nouns import (
     PlanItem,
 )
 from saqiya.domain.streams import Start
-from saqiya.errors import UsageError
+from saqiya.errors import UnknownId, UsageError
 from saqiya.models.conditions import By
 
 if TYPE_CHECKING:
@@ -89,10 +89,14 @@ def briefing_of(wheel: Flywheel, ref: str, slot: int = 0) -> Briefing:
     """Gather what is known of a slot of a request.
 
     Raises:
-        UnknownId: there is no such request.
+        UnknownId: there is no such request, or it has no such slot.
     """
     catalog = wheel.store.catalog
     request = catalog.get(ref, CorrectionRequest)
+    if not 0 <= slot < request.count and not wheel.desk.asked(request.id).examines:
+        raise UnknownId(
+            f"has no slot {slot}", subject=catalog.key_of(request.id), remedy=f"They are 0 to {request.count - 1}."
+        )
     failure = catalog.get(request.failures[slot], Failure) if slot < len(request.failures) else None
     mode = catalog.get(request.mode, FailureMode) if request.mode else None
     shown = failure or (catalog.get(mode.medoid, Failure) if mode else None)
@@ -108,7 +112,7 @@ def briefing_of(wheel: Flywheel, ref: str, slot: int = 0) -> Briefing:
         task=spec.task if spec else (episode.task if episode else ""),
         criterion=wheel.config.task.criterion if wheel.turning else "",
         limit_s=spec.horizon_steps / spec.rate_hz if spec else 0.0,
-        start=request.starts[slot] if slot < len(request.starts) else None,
+        start=wheel.desk.asked(request.id).start(slot),
         region=item.region if item else {},
         cards=item.cards if item else (),
         failure=shown,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from saqiya.correct.takeover import takeovers_n
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import Vector
 from saqiya.domain.ids import FailureId
-from saqiya.domain.nouns import CorrectionRequest, Episode, Noun, Outcome, Rank, Submission
+from saqiya.domain.nouns import Correction, CorrectionRequest, Episode, Noun, Outcome, Rank, Submission
 from saqiya.domain.streams import JsonValue, Start
 from saqiya.domain.visible import words
 from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen
@@ -25,6 +26,7 @@ from saqiya.loop.people.exams import examined
 from saqiya.loop.people.slots import Asked
 from saqiya.stores import leases
 from saqiya.stores.leases import LeaseRow, LeaseState
+from saqiya.stores.listing import stored_ns
 from saqiya.stores.people import Person
 from saqiya.stores.trail import append
 
@@ -35,6 +37,8 @@ __all__ = ["Lease", "Offer", "Rig", "claim", "hand_back", "held", "queue", "rene
 
 ON_DUTY_LEASES = 2
 """Whoever claimed or handed in something within the time of so many leases is on duty."""
+DRIVEN = re.compile(r"/slot/\d{4}/[^/]+/drive/\d+$")
+"""The key of a try that was driven here for a slot."""
 MOST_RIGS = 8
 """Robots that somebody is told of who named none of their own."""
 STILL = 1e-3
@@ -195,8 +199,13 @@ def renew(desk: Desk, lease_id: str, person: str, *, for_s: float | None) -> Lea
         row = _mine(connection, lease_id, person)
         if row.state is not LeaseState.LEASED:
             raise LeaseLost("was handed in or back", subject=lease_id, remedy="Claim another one.")
+        back = row.lapsed(now_ns)
         row = replace(row, until_ns=now_ns + desk.lease_ns(for_s))
+        if back:  # the slot was open to others: they are told that it is not
+            row = replace(row, seq=append(connection, person, "renew", row.id, {"slot": row.slot}, now_ns=now_ns))
         leases.store(connection, row)
+    with desk.slots.lock:
+        desk.slots.saw(row)
     return _lease(desk, row)
 
 
@@ -223,24 +232,25 @@ def held(desk: Desk, person: str) -> tuple[Lease, ...]:
     return tuple(_lease(desk, row) for row in rows)
 
 
-def submit(desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str, redos: int) -> Submission:
+def submit(
+    desk: Desk, lease_id: str, person: str, episode_id: str, *, note: str, redos: int, vouched: bool
+) -> Submission:
     """Hand in an episode for the slot of a lease; told twice, it is handed in once.
 
     A reference is judged at once where the site's criterion has judged the episode; all else waits for a reviewer.
 
     Raises:
         LeaseLost: somebody else took the slot meanwhile. The episode stays stored: claim again and hand it in there.
-        GuardRefusal: the episode was handed in for another slot, or a policy did all of it.
+        GuardRefusal: the episode was handed in for another slot, or was not made for this one by this person.
         UnknownId: there is no such episode.
     """
     episode = desk.catalog.get(episode_id, Episode)
     with desk.database.reading() as connection:
         row = _mine(connection, lease_id, person)
-    if episode.policy is not None and _alone(desk, episode):
-        raise GuardRefusal(
-            "nobody took over in it: it is no correction", subject=episode.id, remedy="Hand in a try of your own."
-        )
     asked = desk.asked(row.request)
+    why = _not_made_for(desk, asked, row, episode) or ("" if vouched else _anothers(desk, row, episode))
+    if why and row.state is LeaseState.LEASED:  # what was handed in before is told again below
+        raise GuardRefusal(why, subject=episode.id, remedy="Hand in a try that you made for this request.")
     cost = _cost(desk, episode)
     made = Submission(
         id=desk.catalog.new_id("submission"),
@@ -397,6 +407,26 @@ class _Cost:
     takeovers: int
     latency_ms: float | None
     hesitation: float | None
+
+
+def _anothers(desk: Desk, row: LeaseRow, episode: Episode) -> str:
+    """Say whose work a try is, "" where it may be that of a lease's holder."""
+    theirs = episode.operator in {"", row.person} or desk.people.get(episode.operator) is None
+    return "" if theirs else f"is the work of {episode.operator}"
+
+
+def _not_made_for(desk: Desk, asked: Asked, row: LeaseRow, episode: Episode) -> str:
+    """Say why a try is no correction that was made for the slot of a lease, "" when it may be."""
+    if episode.policy is not None and _alone(desk, episode):
+        return "nobody took over in it: it is no correction"
+    if desk.catalog.referring(episode.id, Correction):
+        return "is a correction already, or a demonstration of the bootstrap"
+    if stored_ns(desk.catalog, episode.id) < asked.at_ns:
+        return "was here before anybody asked for it"
+    key = desk.catalog.key_of(episode.id)
+    if DRIVEN.search(key) and not key.startswith(f"{asked.key}/slot/{row.slot:04d}/"):
+        return "was driven for another slot"
+    return ""
 
 
 def _alone(desk: Desk, episode: Episode) -> bool:

@@ -142,15 +142,25 @@ class Desk:
         """
         claims.hand_back(self, lease_id, person, reason)
 
-    def submit(self, lease_id: str, person: str, episode_id: str, note: str = "", *, redos: int = 0) -> Submission:
+    def submit(
+        self, lease_id: str, person: str, episode_id: str, note: str = "", *, redos: int = 0, vouched: bool = False
+    ) -> Submission:
         """Hand in an episode for the slot of a lease; told twice, it is handed in once.
+
+        Args:
+            lease_id: whose slot it is.
+            person: who hands in.
+            episode_id: what they made.
+            note: for the reviewer.
+            redos: tries that were thrown away before this one.
+            vouched: the person answers for somebody else's work, whatever name it bears: a partner's.
 
         Raises:
             LeaseLost: somebody else took the slot meanwhile; the episode stays stored.
-            GuardRefusal: the episode was handed in before.
+            GuardRefusal: the episode was handed in before, or was not made for this slot by this person.
             UnknownId: there is no such episode.
         """
-        return claims.submit(self, lease_id, person, episode_id, note=note, redos=redos)
+        return claims.submit(self, lease_id, person, episode_id, note=note, redos=redos, vouched=vouched)
 
     # -- reviews -------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ router = APIRouter(tags=["session"])
 
 
 class SignIn(Body):
-    """A name and a password; or the secret of a link that works once, and the password that is to be chosen, if any."""
+    """A name and a password; or the secret of a link that works once, and the password that they choose."""
 
     name: Name | None = None
     password: Secret | None = None

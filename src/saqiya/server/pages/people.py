@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from saqiya.domain.words import Rank
 from saqiya.loop.people.staff import Profile
-from saqiya.server.gatekeeper import SESSION, TICKET, Admin
+from saqiya.server.gatekeeper import SESSION, TICKET, Admin, gate_of
 from saqiya.server.kept import Here
 from saqiya.server.page import page
 from saqiya.server.wire import Line
@@ -84,6 +84,13 @@ def password(request: Request, here: Here, who: Admin, name: Name) -> HTMLRespon
     return _shown(
         request, here, who, title=f"The new password of {name}", secret=here.wheel.staff.password(name, by=who.name)
     )
+
+
+@router.post("/people/link")
+def link(request: Request, here: Here, who: Admin, name: Name) -> HTMLResponse:
+    """Make a link that signs somebody in once and lets them choose a password; the page shows it this once."""
+    made = gate_of(request).link(here.wheel.staff.people.known(name).name, by=who.name)
+    return _shown(request, here, who, title=f"A link for {name}: it signs in once, within a day", secret=made)
 
 
 @router.post("/people/disable")
