@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from saqiya.errors import UnknownId, WorkspaceBusy
 from saqiya.loop.fresh import PATIENCE_NS, Fresh
 
 
@@ -58,3 +61,28 @@ def test_many_who_ask_at_once_wait_for_one():
     for one in threads:
         one.join()
     assert slow.asked == 1
+
+
+def test_who_would_wait_too_long_for_the_first_answer_is_told_to_come_back():
+    go = threading.Event()
+    kept = Fresh(lambda: go.wait(10), lambda: 0, clock=lambda: 0, wait_s=0.01)
+    with pytest.raises(WorkspaceBusy):
+        kept.get()
+    go.set()
+    while kept.behind:
+        pass
+    assert kept.get() is True
+
+
+def test_what_goes_wrong_is_told_to_who_asked_and_tried_again():
+    tries = iter([UnknownId("is not there", remedy="look"), None])
+
+    def find():
+        if error := next(tries):
+            raise error
+        return "found"
+
+    kept = Fresh(find, lambda: 0, clock=lambda: 0)
+    with pytest.raises(UnknownId):
+        kept.get()
+    assert kept.get() == "found"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.nouns import (
     Correction,
@@ -36,8 +38,11 @@ if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
-__all__ = ["Lives", "balances_of", "labels_of", "lives_of"]
+__all__ = ["Lives", "balances_of", "labels_of", "lives_of", "newest_labels"]
 
+STATES = {state: number for number, state in enumerate(State)}
+SHUT = (State.VERIFIED, State.CLOSED, State.DISMISSED)
+NEVER_NS = np.iinfo(np.int64).max
 NEAR = 0.05
 """Starts this close, in shares of the factors' ranges, are one place: a failure that comes back comes back here."""
 
@@ -81,22 +86,23 @@ def labels_of(catalog: Catalog) -> dict[str, str]:
     return labels | {name.mode: name.label for name in catalog.standing(ModeName)}
 
 
+def newest_labels(catalog: Catalog) -> dict[str, str]:
+    """Return the label of the newest mode of every failure that is in one."""
+    words = labels_of(catalog)
+    return {member: words[mode.id] for mode in catalog.all(FailureMode) for member in mode.members}
+
+
 def lives_of(wheel: Flywheel, *, without: str = "") -> Lives:
     """Tell the life of every failure in the workspace, as if no episode had a key that begins with `without`."""
     catalog = wheel.store.catalog
     failures = catalog.since(Failure, -1)
-    labels = _labels(catalog)
+    labels = newest_labels(catalog)
     facts: dict[str, list[Fact]] = defaultdict(list)
     for failure, fact in (*_asked(catalog), *_shown(wheel, [one for _, one in failures], labels, without)):
         facts[failure].append(fact)
     lives = {one.id: life(Fact(at, What.TRIAGED, one.id), facts[one.id]) for at, one in failures}
     tries = {one: tuple(fact for fact in told if fact.what is What.TRIED) for one, told in facts.items()}
     return Lives(lives, {one.id: labels.get(one.id, "") for _, one in failures}, tries)
-
-
-def _labels(catalog: Catalog) -> dict[str, str]:
-    words = labels_of(catalog)
-    return {member: words[mode.id] for mode in catalog.all(FailureMode) for member in mode.members}
 
 
 def _asked(catalog: Catalog) -> Iterator[tuple[str, Fact]]:
@@ -139,16 +145,18 @@ def _shown(
     for at, deployment in catalog.since(Deployment, -1):
         known = taught.get(deployment.policy, frozenset())
         fresh = {of_episode[one] for one in deployment.episodes if one in of_episode}
-        read = deployment.id in perfect or (bool(fresh) and all(one in mode_ns for one in fresh))
+        read = deployment.id in perfect or (bool(fresh) and fresh <= mode_ns.keys())
+        integrated = Fact(at, What.INTEGRATED, deployment.id, "its correction is in the deployed policy")
+        quiet = Fact(max([at, *(mode_ns[one] for one in fresh)]), What.QUIET, deployment.id) if read else None
         for failure, lessons in corrected.items():
-            if not lessons & known:
+            if lessons.isdisjoint(known):
                 continue
-            yield failure, Fact(at, What.INTEGRATED, deployment.id, "its correction is in the deployed policy")
+            yield failure, integrated
             again = [one for one in near.get(failure, ()) if one in fresh and labels.get(one) == labels.get(failure)]
             if again:
                 yield failure, Fact(mode_ns.get(again[0], at), What.RETURNED, again[0], f"as {again[0]}")
-            elif read:  # until its failures have names nobody knows whether this one is among them
-                yield failure, Fact(max([at, *(mode_ns[one] for one in fresh)]), What.QUIET, deployment.id)
+            elif quiet:  # until its failures have names nobody knows whether this one is among them
+                yield failure, quiet
     yield from _tries(wheel, episodes, place, {one.id: whose.get(one.episode) for one in failures})
 
 
@@ -215,7 +223,7 @@ def balances_of(wheel: Flywheel, told: Lives) -> tuple[Balance, ...]:
     closed = {one.id: at for at, one in catalog.since(Turn, -1)}
     ends = [closed[one.id] for one in turns] + [max(closed.values(), default=0) + (1 << 62)]
     failures = {one.episode: one.id for one in catalog.all(Failure)}
-    rows = []
+    rows, chapters = [], _Chapters(told)
     for number, (begin, end) in enumerate(pairwise(ends), start=1):
         before = turns[number - 1]
         if before.deployment is None:
@@ -224,28 +232,39 @@ def balances_of(wheel: Flywheel, told: Lives) -> tuple[Balance, ...]:
         found = [failures[one] for one in episodes if one in failures]
         if number == len(turns) and not found:
             continue
-        states = [_until(one, end) for one in told.lives.values()]
         rows.append(
             Balance(
                 turn=number,
                 episodes=before.figures["success"]["n"],
                 found=len(found),
-                integrated=_times(told, State.INTEGRATED, begin, end),
-                verified=_times(told, State.VERIFIED, begin, end),
-                open=sum(one not in {None, State.VERIFIED, State.CLOSED, State.DISMISSED} for one in states),
+                integrated=chapters.came(State.INTEGRATED, begin, end),
+                verified=chapters.came(State.VERIFIED, begin, end),
+                open=chapters.open(end),
                 modes=dict(Counter(told.labels[one] for one in found if told.labels[one])),
             )
         )
     return tuple(rows)
 
 
-def _until(one: Life, until_ns: int) -> State | None:
-    reached = [chapter.state for chapter in one.chapters if chapter.since_ns <= until_ns]
-    return reached[-1] if reached else None
+class _Chapters:
+    """The chapters of all lives as arrays (failures, most chapters): every turn asks about every one of them."""
 
+    def __init__(self, told: Lives) -> None:
+        lives = told.lives.values()
+        shape = len(lives), max((len(one.chapters) for one in lives), default=0)
+        self.state, self.since_ns = np.zeros(shape, np.int64), np.full(shape, NEVER_NS)
+        for row, one in enumerate(lives):
+            for place, chapter in enumerate(one.chapters):
+                self.state[row, place], self.since_ns[row, place] = STATES[chapter.state], chapter.since_ns
 
-def _times(told: Lives, state: State, after_ns: int, until_ns: int) -> int:
-    """Count the failures that came to `state` in (after, until]."""
-    return sum(
-        any(c.state is state and after_ns < c.since_ns <= until_ns for c in one.chapters) for one in told.lives.values()
-    )
+    def came(self, state: State, after_ns: int, until_ns: int) -> int:
+        """Count the failures that came to `state` in (after, until]."""
+        then = (self.since_ns > after_ns) & (self.since_ns <= until_ns) & (self.state == STATES[state])
+        return int(then.any(axis=1).sum())
+
+    def open(self, until_ns: int) -> int:
+        """Count the failures that still waited for something at a moment: by the last chapter that had begun."""
+        begun = (self.since_ns <= until_ns) & (self.since_ns < NEVER_NS)
+        rows = np.flatnonzero(begun.any(axis=1))
+        last = begun.shape[1] - 1 - np.argmax(begun[rows, ::-1], axis=1)
+        return int((~np.isin(self.state[rows, last], [STATES[one] for one in SHUT])).sum())

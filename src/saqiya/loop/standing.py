@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from saqiya.domain.nouns import (
     GateDecision,
     Policy,
     Rejection,
+    Review,
+    Submission,
     Subset,
     Turn,
 )
@@ -45,7 +48,9 @@ class Standing:
         turns: the figures of every finished turn.
         open_failures: failures of the last deployment that no accepted correction answers yet.
         unread: tries of the last deployment that failed, while `detect` has not read it; then there are no failures.
-        waiting: corrections asked for in this turn and not yet given, by request key.
+        waiting: corrections asked for in this turn that nobody gave or handed in yet, by request key: what the desk
+            still offers of them.
+        reviewing: how many were handed in for this turn, and wait for a reviewer.
         modes: the last deployment's failure modes with their counts, best priority first.
         alpha_spent: over all turns of the scope.
         rejections: files that could not be used.
@@ -61,6 +66,7 @@ class Standing:
     open_failures: int
     unread: int
     waiting: dict[str, int]
+    reviewing: int
     modes: dict[str, int]
     alpha_spent: float
     rejections: int
@@ -128,12 +134,16 @@ def standing(wheel: Flywheel) -> Standing:
     champion = wheel.champion()
     place = place_of(wheel, wheel.scope)
     answered = {one.failure for one in catalog.all(Correction) if one.accepted}
-    failures = {one.id for one in catalog.all(Failure) if champion and one.episode in set(champion[1].episodes)}
+    tried = frozenset(champion[1].episodes) if champion else frozenset()
+    failures = {one.id for one in catalog.all(Failure) if one.episode in tried}
     modes = sorted(
         (one for one in catalog.all(FailureMode) if set(one.members) <= failures), key=lambda one: -one.priority
     )
     rest = stopped_because(wheel)
-    command, why = ("saqiya report", f"the wheel rests: {rest}") if rest else _next(wheel)
+    waiting, reviewing = _waiting(wheel)
+    command, why = (
+        ("saqiya report", f"the wheel rests: {rest}") if rest else _next(wheel, sum(waiting.values()), reviewing)
+    )
     return Standing(
         scope=wheel.scope,
         phase=place.phase,
@@ -143,7 +153,8 @@ def standing(wheel: Flywheel) -> Standing:
         turns=turns,
         open_failures=len(failures - answered),
         unread=turns[-1]["success"]["n"] - turns[-1]["success"]["k"] if turns and not failures else 0,
-        waiting=_waiting(wheel),
+        waiting=waiting,
+        reviewing=reviewing,
         modes={one.label: len(one.members) for one in modes},
         alpha_spent=ledger(wheel.store, wheel.scope)[0],
         rejections=len(catalog.all(Rejection)),
@@ -152,41 +163,49 @@ def standing(wheel: Flywheel) -> Standing:
     )
 
 
-def _waiting(wheel: Flywheel) -> dict[str, int]:
+def _waiting(wheel: Flywheel) -> tuple[dict[str, int], int]:
+    """Return how many corrections of each request of this turn nobody gave or handed in, and how many wait for review.
+
+    What was handed in and not sent back is no longer wanted, reviewed or not: so counts the desk too.
+    """
     catalog = wheel.store.catalog
-    waiting = {}
     first = catalog.by_key(CorrectionRequest, "turn-0/request/bootstrap") if wheel.number == 0 else None
-    for request in [first] if first else wheel.requests():
-        left = request.count - len(catalog.referring(request.id, Correction))
-        if left > 0:
-            waiting[catalog.key_of(request.id)] = left
-    return waiting
+    asked = [first] if first else wheel.requests()
+    given = Counter(one.request for one in catalog.all(Correction))
+    judged = {one.submission for one in catalog.all(Review) if not one.second}
+    handed = Counter(one.request for one in catalog.all(Submission) if one.id not in judged)
+    left = {catalog.key_of(one.id): one.count - given[one.id] - handed[one.id] for one in asked}
+    return {key: count for key, count in left.items() if count > 0}, sum(handed[one.id] for one in asked)
 
 
-def _next(wheel: Flywheel) -> tuple[str, str]:
+def _next(wheel: Flywheel, wanted: int, reviewing: int) -> tuple[str, str]:
     """Find the first step of the turn under way whose noun is not there."""
     place = "" if wheel.store.root == Path() else f" -w {wheel.store.root}"
-    number, has = wheel.number, wheel.store.catalog.has
+    catalog, number, has = wheel.store.catalog, wheel.number, wheel.store.catalog.has
+    counts = [(wanted, "to be recorded"), (reviewing, "to be reviewed")]
+    missing = " and ".join(f"{count} {what}" for count, what in counts if count)
     made: tuple[tuple[str, bool, str], ...] = (
-        ("mix", has(DatasetVersion, wheel.key("dataset")), "the corrections of this turn are not mixed yet"),
-        ("train", has(Policy, wheel.key("policy")), "the dataset version of this turn has no policy yet"),
+        ("mix", has(DatasetVersion, wheel.key("dataset")), "its corrections are in no dataset version yet"),
+        ("train", has(Policy, wheel.key("policy")), "its dataset version has no policy yet"),
         ("evaluate", has(GateDecision, wheel.key("decision")), "the candidate waits for the gate"),
         ("deploy", has(Deployment, wheel.key("deployment")), "the gate has decided, and nothing was rolled out since"),
     )
     first: tuple[tuple[str, bool, str], ...]
     if number == 0:
         asked = has(CorrectionRequest, "turn-0/request/bootstrap")
-        first = (("record bootstrap", asked and not _waiting(wheel), "there is no policy yet: demonstrations first"),)
+        why = f"there is no policy yet, and demonstrations come first ({missing or 'none is asked for yet'})"
+        first = (("record", asked and not missing, why),)
     else:
         detector = wheel.config.detect.detectors[0] if wheel.config.detect.detectors else "any detector"
-        modes = wheel.store.catalog.all(FailureMode)
-        named = any(wheel.store.catalog.key_of(one.id).startswith(wheel.key("triage")) for one in modes)
+        begun = wheel.key("triage")
+        named = any(catalog.key_of(one.id).startswith(begun) for one in catalog.all(FailureMode))
+        read = has(Calibration, wheel.key("detect", "calibration", detector))
         first = (
-            ("detect", has(Calibration, wheel.key("detect", "calibration", detector)), "the last deployment is unread"),
+            ("detect", read, "nobody has looked for failures in the last deployment yet"),
             ("triage", named, "its failures have no names yet"),
-            ("correct", named and not _waiting(wheel), "corrections are asked for and not given yet"),
+            ("correct", named and not missing, f"corrections are asked for ({missing})"),
         )
     for command, done, why in (*first, *made):
         if not done:
-            return f"saqiya turn{place}", f"turn {number} stands before `{command}`: {why}"
-    return f"saqiya turn{place}", f"turn {number} is not closed yet"
+            return f"saqiya turn{place}", f"the next step of turn {number} is `{command}`: {why}"
+    return f"saqiya turn{place}", f"turn {number} has taken all its steps and is not closed yet"

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saqiya.errors import UsageError
 
 __all__ = ["RankCorrelation", "rank_correlation"]
 
+Values = NDArray[np.float64]
 FEWEST_N = 4
 
 
@@ -37,19 +39,21 @@ def rank_correlation(
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(lengths, dtype=np.float64)
     if x.shape != y.shape:
         raise UsageError(f"{len(x)} scores for {len(y)} lengths", remedy="Give one length for each score.")
-    rho = _rho(x, y) if len(x) >= FEWEST_N else None
-    if rho is None:
+    rho = _rhos(x[None], y[None]) if len(x) >= FEWEST_N else np.empty(0)
+    if not rho.size:
         return RankCorrelation(None, None, None, len(x))
     draws = np.random.default_rng(seed).integers(0, len(x), size=(resamples, len(x)))
-    drawn = [value for index in draws if (value := _rho(x[index], y[index])) is not None]
-    low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return RankCorrelation(rho, float(low), float(high), len(x))
+    low, high = np.quantile(_rhos(x[draws], y[draws]), [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return RankCorrelation(float(rho[0]), float(low), float(high), len(x))
 
 
-def _rho(x: np.ndarray, y: np.ndarray) -> float | None:
+def _rhos(x: Values, y: Values) -> Values:
+    """Return the rank correlation of each row of (R, N) values; a row of equal values has none and is left out."""
     from scipy import stats
 
-    ranks = stats.rankdata(x), stats.rankdata(y)
-    if np.ptp(ranks[0]) == 0.0 or np.ptp(ranks[1]) == 0.0:
-        return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = [stats.rankdata(values, axis=1) for values in (x, y)]
+    a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    told = size > 0.0
+    found: Values = (a * b).sum(axis=1)[told] / size[told]
+    return found

@@ -119,6 +119,8 @@ def told(request: HTTPConnection, error: Exception) -> Response:
     if _wants_page(request):
         from saqiya.server.page import error_page
 
+        if status == 503 and request.scope.get("method") == "GET":
+            headers["Refresh"] = headers.get("Retry-After", "2")  # the browser asks again by itself
         return error_page(request, status, fault, headers=headers)
     return JSONResponse(Wrong(error=fault).model_dump(), status_code=status, headers={**HEADERS, **headers})
 

@@ -8,6 +8,7 @@ would need a table of its own is state that changes (a queue's leases), and that
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, overload
@@ -23,6 +24,7 @@ from saqiya.stores.objects import Objects
 from saqiya.stores.references import Reference, redirect, references
 from saqiya.stores.rows import check, check_targets, chunks, kinds_of, noun_of, row_of
 from saqiya.stores.schema import nouns, object_refs, refs
+from saqiya.stores.shelves import Shelves
 
 __all__ = ["Catalog", "noun_of"]
 
@@ -30,7 +32,6 @@ N = TypeVar("N", bound=Noun)
 _SEEN_IN_NEAR_MATCHES: Final = 2000
 _SHORTEST_PART: Final = 4
 _PAGE: Final = 1000
-_HELD_AT_MOST: Final = 20_000
 
 
 class Catalog:
@@ -52,8 +53,7 @@ class Catalog:
         self.mint = mint
         self._objects = objects
         self._clock = clock
-        self._held: dict[str, Noun] = {}
-        self._keys: dict[str, str] = {}
+        self._shelves = Shelves(self.database)
 
     def new_id(self, kind: str) -> str:
         """Return a new id for a noun of `kind`."""
@@ -114,7 +114,7 @@ class Catalog:
             if along is not None:
                 along(connection)
         for noun, key in zip(result, keys, strict=True):
-            self._hold(noun, key)
+            self._shelves.hold(noun, key)
         return result
 
     @overload
@@ -127,14 +127,14 @@ class Catalog:
         Raises:
             UnknownId: none answers, several do, or it is of another kind.
         """
-        held = self._held.get(ref)
-        if held is not None and (kind is None or isinstance(held, kind)):
-            return held
+        held = self._shelves.known(ref)
+        if held is not None and (kind is None or isinstance(held[0], kind)):
+            return held[0]
         with self.database.reading() as connection:
             for test in _tests(ref, [kind.kind] if kind else sorted(NOUNS)):
                 rows = connection.execute(sa.select(nouns).where(test).limit(6)).all()
                 if len(rows) == 1:
-                    return self._read(rows[0])
+                    return self._shelves.read(rows[0])
                 if rows:
                     raise UnknownId(
                         f"{ref[:80]!r} could be " + ", ".join(f"{row.id} ({row.key})" for row in rows[:5]),
@@ -151,7 +151,7 @@ class Catalog:
         name = kind if isinstance(kind, str) else kind.kind
         with self.database.reading() as connection:
             row = connection.execute(sa.select(nouns).where(nouns.c.kind == name, nouns.c.key == key)).first()
-        return self._read(row) if row else None
+        return self._shelves.read(row) if row else None
 
     def by_keys(self, kind: type[N], keys: Sequence[str]) -> dict[str, N]:
         """Return the nouns of a class that are stored under any of these logical keys, by key."""
@@ -159,7 +159,7 @@ class Catalog:
         with self.database.reading() as connection:
             for part in chunks(sorted(set(keys))):
                 query = sa.select(nouns).where(nouns.c.kind == kind.kind, nouns.c.key.in_(part))
-                found.update({row.key: cast("N", self._read(row)) for row in connection.execute(query)})
+                found.update({row.key: cast("N", self._shelves.read(row)) for row in connection.execute(query)})
         return found
 
     def each(self, kind: type[N], ids: Sequence[str]) -> Iterator[N]:
@@ -216,9 +216,7 @@ class Catalog:
 
     def all(self, kind: type[N]) -> list[N]:
         """Return every noun of a class, in the order they were stored."""
-        with self.database.reading() as connection:
-            rows = connection.execute(sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*_ORDER)).all()
-        return cast("list[N]", [self._read(row) for row in rows])
+        return cast("list[N]", list(self._shelves.whole(kind).nouns))
 
     def standing(self, kind: type[N]) -> list[N]:
         """Return every noun of a class that nobody undid, in the order they were stored."""
@@ -227,10 +225,9 @@ class Catalog:
 
     def since(self, kind: type[N], created_ns: int) -> list[tuple[int, N]]:
         """Return the nouns of a class that were stored after a moment, each with its own, in that order."""
-        late = sa.and_(nouns.c.kind == kind.kind, nouns.c.created_ns > created_ns)
-        with self.database.reading() as connection:
-            rows = connection.execute(sa.select(nouns).where(late).order_by(*_ORDER)).all()
-        return [(row.created_ns, cast("N", self._read(row))) for row in rows]
+        shelf = self._shelves.whole(kind)
+        first = bisect_right(shelf.created_ns, created_ns)
+        return list(zip(shelf.created_ns[first:], cast("list[N]", shelf.nouns[first:]), strict=True))
 
     def news(
         self, kinds: Sequence[type[Noun]], created_ns: int, *, within: sa.Connection
@@ -239,7 +236,7 @@ class Catalog:
         found: list[tuple[int, str, Noun]] = []
         while True:
             said = {"after": found[-1][0] if found else created_ns, "kinds": [kind.kind for kind in kinds]}
-            part = [(row.created_ns, row.key, self._read(row)) for row in within.execute(_NEWS, said)]
+            part = [(row.created_ns, row.key, self._shelves.read(row)) for row in within.execute(_NEWS, said)]
             found += part
             if len(part) < _PAGE:
                 return found
@@ -262,7 +259,7 @@ class Catalog:
             row = connection.execute(
                 sa.select(nouns).where(nouns.c.kind == kind.kind).order_by(*newest).limit(1)
             ).first()
-        return cast("N", self._read(row)) if row else None
+        return cast("N", self._shelves.read(row)) if row else None
 
     def referring(self, target: str, kind: type[N]) -> list[N]:
         """Return the nouns of a class that refer to the noun or object `target`, in the order they were stored."""
@@ -273,7 +270,7 @@ class Catalog:
         query = sa.select(nouns).where(nouns.c.id.in_(sources), _unindexed_kind == kind.kind).order_by(*_ORDER)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return cast("list[N]", [self._read(row) for row in rows])
+        return cast("list[N]", [self._shelves.read(row) for row in rows])
 
     def key_of(self, noun_id: str) -> str:
         """Return the logical key a noun was stored under.
@@ -281,9 +278,9 @@ class Catalog:
         Raises:
             UnknownId: no noun has this id.
         """
-        held = self._keys.get(noun_id)
+        held = self._shelves.known(noun_id)
         if held is not None:
-            return held
+            return held[1]
         with self.database.reading() as connection:
             key = connection.execute(sa.select(nouns.c.key).where(nouns.c.id == noun_id)).scalar()
             if key is None:
@@ -343,20 +340,6 @@ class Catalog:
                 stones = _stones(connection, [digest])
         return digest
 
-    def _read(self, row: sa.Row[Any]) -> Noun:
-        """Decode a row, once: nouns never change, so what was read before is still right. Callers share the object."""
-        held = self._held.get(row.id)
-        if held is None:
-            held = noun_of(row)
-            self._hold(held, row.key)
-        return held
-
-    def _hold(self, noun: Noun, key: str) -> None:
-        if len(self._held) >= _HELD_AT_MOST:
-            self._held.clear()
-            self._keys.clear()
-        self._held[noun.id], self._keys[noun.id] = noun, key
-
     def close(self) -> None:
         """Close every connection to the database."""
         self.database.close()
@@ -371,7 +354,7 @@ class Catalog:
         for kind, names in wanted.items():
             for part in chunks(sorted(names)):
                 rows = connection.execute(_BY_KEYS, {"a_kind": kind, "keys": part})
-                found.update({(kind, row.key): self._read(row) for row in rows})
+                found.update({(kind, row.key): self._shelves.read(row) for row in rows})
         return found
 
     def _insert(self, connection: sa.Connection, fresh: Mapping[tuple[str, str], Noun]) -> None:

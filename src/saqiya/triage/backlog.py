@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
@@ -84,8 +84,14 @@ def _oscillations(balances: Sequence[Balance]) -> list[str]:
     for label in sorted({label for one in balances for label in one.modes}):
         rates = [(one.modes.get(label, 0), one.episodes) for one in balances]
         level = LEVEL / max(1, 2 * len(triples))
+        lower = {
+            (one, other)
+            for one, other in permutations(range(len(rates)), 2)
+            if rates[one][0] * rates[other][1] < rates[other][0] * rates[one][1]
+            and _p_less(rates[one], rates[other]) < level
+        }
         for first, middle, last in triples:
-            if _p_less(rates[middle], rates[first]) < level and _p_less(rates[middle], rates[last]) < level:
+            if {(middle, first), (middle, last)} <= lower:
                 turns = [balances[index].turn for index in (first, middle, last)]
                 counts = [f"{rates[index][0]} of {rates[index][1]}" for index in (first, middle, last)]
                 said.append(

@@ -46,7 +46,8 @@ class What(StrEnum):
     DISMISSED = "dismissed"
 
 
-_ORDER = tuple(State)
+_ORDER = {state: place for place, state in enumerate(State)}
+_AT_ONCE = {what: place for place, what in enumerate(What)}
 _ADVANCE = {
     What.TRIAGED: State.TRIAGED,
     What.REQUESTED: State.REQUESTED,
@@ -127,7 +128,7 @@ def life(detected: Fact, facts: Iterable[Fact]) -> Life:
     chapters = [Chapter(State.DETECTED, detected.at_ns, detected.note or "a detector or the outcome", detected.noun)]
     tries: dict[str, list[Fact]] = {}
     reopened = 0
-    for fact in sorted(facts, key=lambda one: (one.at_ns, tuple(What).index(one.what))):
+    for fact in sorted(facts, key=lambda one: (one.at_ns, _AT_ONCE[one.what])):
         if fact.what is What.TRIED:
             tries.setdefault(fact.policy, []).append(fact)
         after = _after(chapters[-1].state, fact, tries.get(fact.policy, []))
@@ -148,7 +149,7 @@ def _after(now: State, fact: Fact, tries: Sequence[Fact]) -> State | None:
         return State.DISMISSED
     if fact.what in _ADVANCE:
         to = _ADVANCE[fact.what]
-        return to if _ORDER.index(to) > _ORDER.index(now) else None
+        return to if _ORDER[to] > _ORDER[now] else None
     if fact.what is What.TRIED and now not in _FIXED and enough(tries):
         return State.VERIFIED
     if fact.what is What.QUIET and now is State.VERIFIED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
-__all__ = ["Measuring", "novelty_of"]
+__all__ = ["Measuring", "novelties", "novelty_of"]
 
 MET_N = 100
 """Tries of the deployed policy that say where it will be: the last ones."""
@@ -27,6 +28,15 @@ def novelty_of(catalog: Catalog, episode: str) -> list[Novelty]:
     told = catalog.referring(episode, Novelty)
     whole = [one for one in told if one.episode == episode and one.span is None and one.dataset is None]
     return list({one.relative_to: one for one in whole}.values())
+
+
+def novelties(catalog: Catalog) -> dict[str, list[Novelty]]:
+    """Return what `novelty_of` says of every episode that was measured, by its id."""
+    found: dict[str, dict[str, Novelty]] = defaultdict(dict)
+    for one in catalog.all(Novelty):
+        if one.span is None and one.dataset is None:
+            found[one.episode][one.relative_to] = one
+    return {episode: list(told.values()) for episode, told in found.items()}
 
 
 class Measuring:

@@ -23,7 +23,7 @@ from saqiya.domain.nouns import (
 from saqiya.domain.worth import Gain
 from saqiya.loop.config import StopConfig
 from saqiya.loop.figures import SWITCH_STEPS
-from saqiya.loop.lives import labels_of
+from saqiya.loop.lives import labels_of, newest_labels
 from saqiya.loop.novelty.retrained import known_curves
 from saqiya.measure.saturation import Break, Curve, Point, breaks, enough, gain
 from saqiya.triage.conditions import tabulate
@@ -101,8 +101,8 @@ def curves_of(wheel: Flywheel, scope: str, *, parts: bool = True, factors: bool 
 
 def named_failures(wheel: Flywheel) -> dict[str, str]:
     """Return the mode's label of every failed try that has one, by episode id."""
-    labels = wheel.failures.lives().labels
-    return {one.episode: labels[one.id] for one in wheel.store.catalog.all(Failure) if labels[one.id]}
+    labels = newest_labels(wheel.store.catalog)
+    return {one.episode: labels[one.id] for one in wheel.store.catalog.all(Failure) if labels.get(one.id)}
 
 
 def recipe_of(wheel: Flywheel, policy: Policy) -> tuple[tuple[str, str], ...]:
@@ -182,7 +182,7 @@ class _Found:
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
-        return self.wheel.failures.lives().labels
+        return newest_labels(self.catalog)
 
     @cached_property
     def words(self) -> Mapping[str, str]:
@@ -198,10 +198,11 @@ class _Found:
 
     def modes(self) -> Iterator[Curve]:
         named = named_failures(self.wheel)
+        bad = self.judged - self.good
         unread = {
             e
             for one in self.catalog.all(Deployment)
-            if (failed := [e for e in one.episodes if e in self.judged - self.good]) and not set(failed) & named.keys()
+            if (failed := bad.intersection(one.episodes)) and not failed & named.keys()
             for e in one.episodes
         }
         rows = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
 from saqiya.loop.lives import balances_of, labels_of, lives_of
-from saqiya.loop.novelty.measuring import novelty_of
+from saqiya.loop.novelty.measuring import novelties
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
 from saqiya.triage.backlog import Balance, Variety, troubles, variety
 from saqiya.triage.life import State
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlphaRow", "Asked", "Books", "DetectorRow", "Facts", "GateRow", "Medoid", "ModeRow", "NoveltyRow", "Point",
-    "Triage", "TurnRow", "facts_of", "last_modes",
+    "Triage", "TurnRow", "facts_of", "last_modes", "novelty_rows",
 ]  # fmt: skip
 
 ENDING = 16
@@ -231,8 +231,8 @@ class Facts:
         return tuple(row for row in self.gates if row.decision == Decision.REJECT.value)
 
 
-def facts_of(wheel: Flywheel) -> Facts:
-    """Read the page's facts off the catalog of an open workspace."""
+def facts_of(wheel: Flywheel, *, novelty: bool = True) -> Facts:
+    """Read the page's facts off the catalog of an open workspace; `novelty` takes longest, and can be left out."""
     catalog, config = wheel.store.catalog, wheel.config
     turns = [turn for turn in catalog.all(Turn) if turn.scope == wheel.scope]
     return Facts(
@@ -248,7 +248,7 @@ def facts_of(wheel: Flywheel) -> Facts:
         alphas=tuple(_alphas(catalog, wheel.scope)),
         triages=tuple(_triages(wheel)),
         detectors=tuple(_detectors(catalog, turns)),
-        novelty=tuple(_novelty(catalog, wheel.scope, seed=config.run.seed)),
+        novelty=novelty_rows(wheel) if novelty else (),
         rejections=tuple(catalog.all(Rejection)),
         books=_books(wheel),
     )
@@ -336,6 +336,7 @@ def _triages(wheel: Flywheel) -> Iterable[Triage]:
     modes: dict[str, list[FailureMode]] = {}
     for mode in catalog.all(FailureMode):
         modes.setdefault(catalog.get(mode.medoid, Failure).episode, []).append(mode)
+    asked = _asked(catalog)
     for turn in catalog.all(Turn):
         if turn.scope != wheel.scope or turn.deployment is None:
             continue
@@ -343,7 +344,7 @@ def _triages(wheel: Flywheel) -> Iterable[Triage]:
         success = turn.figures.get("success") or success_of(wheel, deployment)
         mine = [mode for episode in deployment.episodes for mode in modes.get(episode, ())]
         tries_n = len(deployment.episodes)
-        rows = sorted((_mode(catalog, mode, names[mode.id], words, tries_n) for mode in mine), key=_order)
+        rows = sorted((_mode(catalog, mode, names[mode.id], words, tries_n, asked) for mode in mine), key=_order)
         yield Triage(
             turn=turn.number,
             deployment_key=catalog.key_of(deployment.id),
@@ -358,7 +359,14 @@ def _order(mode: ModeRow) -> tuple[float, str]:
     return -mode.priority, mode.label
 
 
-def _mode(catalog: Catalog, mode: FailureMode, label: str, words: Vocabulary, tries_n: int) -> ModeRow:
+def _mode(
+    catalog: Catalog,
+    mode: FailureMode,
+    label: str,
+    words: Vocabulary,
+    tries_n: int,
+    asked: Mapping[str, Sequence[Asked]],
+) -> ModeRow:
     return ModeRow(
         key=catalog.key_of(mode.id),
         label=words.resolve(label),
@@ -369,7 +377,7 @@ def _mode(catalog: Catalog, mode: FailureMode, label: str, words: Vocabulary, tr
         priority=mode.priority,
         factors=mode.factors,
         medoid=_medoid(catalog, mode.medoid),
-        asked=tuple(_asked(catalog, one) for one in catalog.referring(mode.id, CorrectionRequest)),
+        asked=tuple(asked.get(mode.id, ())),
     )
 
 
@@ -387,15 +395,24 @@ def _medoid(catalog: Catalog, failure_id: str) -> Medoid:
     )
 
 
-def _asked(catalog: Catalog, request: CorrectionRequest) -> Asked:
-    given = catalog.referring(request.id, Correction)
-    return Asked(
-        key=catalog.key_of(request.id),
-        kind=request.correction_kind.value,
-        count=request.count,
-        given=len(given),
-        accepted=sum(one.accepted for one in given),
-    )
+def _asked(catalog: Catalog) -> Mapping[str, Sequence[Asked]]:
+    """Return what was asked for each mode, by its id."""
+    given: dict[str, list[bool]] = defaultdict(list)
+    for one in catalog.all(Correction):
+        given[one.request].append(one.accepted)
+    found: dict[str, list[Asked]] = defaultdict(list)
+    for request in catalog.all(CorrectionRequest):
+        if request.mode is not None:
+            came = given.get(request.id, ())
+            row = Asked(
+                key=catalog.key_of(request.id),
+                kind=request.correction_kind.value,
+                count=request.count,
+                given=len(came),
+                accepted=sum(came),
+            )
+            found[request.mode].append(row)
+    return found
 
 
 def _detectors(catalog: Catalog, turns: Sequence[Turn]) -> Iterable[DetectorRow]:
@@ -418,17 +435,22 @@ def _detectors(catalog: Catalog, turns: Sequence[Turn]) -> Iterable[DetectorRow]
             )
 
 
-def _novelty(catalog: Catalog, scope: str, *, seed: int) -> Iterable[NoveltyRow]:
-    deployed = {one.policy for one in catalog.all(Deployment) if one.scope == scope}
+def novelty_rows(wheel: Flywheel) -> tuple[NoveltyRow, ...]:
+    """Return what each turn's corrections measured in bits, relative to every policy that was deployed."""
+    catalog, seed = wheel.store.catalog, wheel.config.run.seed
+    deployed = {one.policy for one in catalog.all(Deployment) if one.scope == wheel.scope}
+    measured = novelties(catalog)
     groups: dict[tuple[int, str], list[Point]] = {}
     for correction in catalog.all(Correction):
         turn = _turn_of(catalog.key_of(correction.id))
-        for measured in novelty_of(catalog, correction.episode):
-            if turn is not None and measured.relative_to in deployed:
-                point = Point(measured.steps, measured.bits, correction.accepted)
-                groups.setdefault((turn, measured.relative_to), []).append(point)
-    for (turn, policy), points in sorted(groups.items(), key=lambda item: item[0][0]):
-        yield NoveltyRow(turn, catalog.key_of(policy), tuple(points), _beside_length(points, seed))
+        for one in measured.get(correction.episode, ()):
+            if turn is not None and one.relative_to in deployed:
+                point = Point(one.steps, one.bits, correction.accepted)
+                groups.setdefault((turn, one.relative_to), []).append(point)
+    return tuple(
+        NoveltyRow(turn, catalog.key_of(policy), tuple(points), _beside_length(points, seed))
+        for (turn, policy), points in sorted(groups.items(), key=lambda item: item[0][0])
+    )
 
 
 def _beside_length(points: Sequence[Point], seed: int) -> RankCorrelation:

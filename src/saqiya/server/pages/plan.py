@@ -12,7 +12,7 @@ from saqiya.domain.nouns import CollectionPlan, PlanItem
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.loop.novelty.saturation import Told
-from saqiya.loop.pages.wheel_facts import NoveltyRow, facts_of
+from saqiya.loop.pages.wheel_facts import NoveltyRow, novelty_rows
 from saqiya.loop.pages.wheel_page import length_sentence
 from saqiya.measure.rollouts import Teaching
 from saqiya.measure.shown import Gap
@@ -51,7 +51,7 @@ def known_of(wheel: Flywheel) -> Known:
     """Gather what a plan rests on."""
     coverage, told = wheel.pump.coverage(), wheel.pump.saturation()
     spreads = spreads_of([(one.gains[0].value, one.gains[0].low, one.gains[0].high) for one in told])
-    rows = facts_of(wheel).novelty if wheel.turning else ()
+    rows = novelty_rows(wheel) if wheel.turning else ()
     return Known(
         novelty=tuple((row, length_sentence(row)) for row in rows),
         gaps=tuple(coverage.gaps[:MOST_GAPS]),

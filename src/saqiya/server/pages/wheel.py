@@ -43,7 +43,7 @@ def now_of(wheel: Flywheel) -> Now | Holdings:
     """Gather what the page shows; in a workspace for data alone, what it holds."""
     if not wheel.turning:
         return holdings(wheel)
-    facts, stand = facts_of(wheel), standing(wheel)
+    facts, stand = facts_of(wheel, novelty=False), standing(wheel)
     return Now(
         facts=facts,
         stand=stand,
