@@ -24,6 +24,7 @@ PAGES = {
     "failures": ("rob", "/failures"),
     "corrections": ("olga", "/corrections"),
     "review": ("rob", "/review"),
+    "episodes": ("rob", "/episodes"),
     "datasets": ("rob", "/datasets"),
     "policies": ("rob", "/policies"),
     "plan": ("rob", "/plan"),

@@ -354,3 +354,30 @@ def test_who_is_not_signed_in_is_led_to_the_form_and_back(people):
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/policies")
     people.wrong.clear()  # the browser writes the refusal down
+
+
+def test_a_try_is_found_among_all_and_opened(people, wheel):
+    page = people("vic")
+    page.goto("/")
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_url("**/episodes")
+    page.get_by_label("Outcome").select_option("failure")
+    page.get_by_label("Words").fill("deployment/0015")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".tries li")).to_have_count(1)
+    expect(page.locator(".tries .chip")).to_have_text("failure")
+    page.locator(".tries a").click()
+    page.wait_for_url("**/episodes/episode-*")
+    page.goto("/episodes?words=nothing+is+called+that")
+    expect(page.get_by_text("No try is like that.")).to_be_visible()
+
+
+def test_what_does_not_fit_on_one_list_of_tries_is_on_the_next(people):
+    page = people("vic")
+    page.goto("/episodes")
+    first = page.locator(".tries a").first.get_attribute("href")
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator(f".tries a[href='{first}']")).to_have_count(0)
+    page.get_by_role("link", name="Newer").click()
+    expect(page.locator(".tries a").first).to_have_attribute("href", first)

@@ -31,7 +31,7 @@ export function busy(event) {
     || at.closest?.("input, select, textarea, [contenteditable]") !== null;
 }
 
-const WHERE = { w: "/", f: "/failures", c: "/corrections", r: "/review", d: "/datasets", p: "/policies", l: "/plan" };
+const WHERE = { w: "/", f: "/failures", c: "/corrections", r: "/review", e: "/episodes", d: "/datasets", p: "/policies", l: "/plan" };
 let going = 0;
 
 function keys(event) {
