@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from saqiya.cli import catalog  # noqa: F401 - importing registers its command
 from saqiya.cli.app import app
 from saqiya.domain.nouns import Rank, Verdict
-from saqiya.errors import ConfigError, Corrupt, UsageError, WorkspaceBusy, WorkspaceError
+from saqiya.errors import AlreadyThere, ConfigError, Corrupt, UsageError, WorkspaceBusy, WorkspaceError
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.moving import move, with_catalog
 from saqiya.stores.database import Database
@@ -175,7 +175,7 @@ def test_text_that_postgresql_does_not_take_stops_the_move(lab, url):
     with Flywheel(lab) as wheel, wheel.store.catalog.database.writing() as connection:
         connection.exec_driver_sql("UPDATE tokens SET name = 'a' || char(0)")
     before = story(lab)
-    with pytest.raises(Corrupt, match="text that the other database"):
+    with pytest.raises(Corrupt, match="takes not all of the text"):
         moved(lab, url)
     assert story(lab) == before
     with closing(Database(url)) as there, there.reading() as connection:
@@ -227,6 +227,26 @@ def struck(root, to, at):
     os.close(tell)
     with os.fdopen(told, "rb") as file:
         return len(file.read())
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgresql"])
+def test_a_copy_made_while_others_work_and_the_objects_are_a_workspace_again(lab, fresh, url, place):
+    if place == "postgresql":
+        moved(lab, url)
+    file = fresh / "catalog.sqlite"
+    with Flywheel(lab) as wheel:
+        done = CliRunner().invoke(app, ["catalog", "copy", str(file), "-w", str(lab), "--json"], catch_exceptions=False)
+        wheel.desk.claim("ann")  # it is not in it
+    told = json.loads(done.output)
+    again = CliRunner().invoke(app, ["catalog", "copy", str(file), "-w", str(lab)])
+    assert isinstance(again.exception, AlreadyThere)
+    assert [one.name for one in fresh.iterdir() if "catalog" in one.name] == ["catalog.sqlite"]
+    restored = fresh / "restored"
+    Flywheel.init(restored).close()
+    shutil.copytree(lab / "objects", restored / "objects", dirs_exist_ok=True)
+    file.replace(restored / "catalog.sqlite")
+    assert story(restored).content == told["held"]["content"]
+    assert story(lab).trail[0] == story(restored).trail[0] + 1
 
 
 @pytest.mark.parametrize("back", [False, True])

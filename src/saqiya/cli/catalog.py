@@ -8,18 +8,13 @@ from typing import Annotated
 
 import typer
 
-from saqiya.cli.app import NO, JsonFlag, Where, app
+from saqiya.cli.app import NO, JsonFlag, Where, app, opened
 from saqiya.cli.show import Live, emit, say
-from saqiya.loop.moving import Moved
+from saqiya.loop.moving import Census, Moved, kept
 from saqiya.loop.moving import move as moved
 
 catalog = typer.Typer(help="The catalog: where the facts live.", no_args_is_help=True)
 app.add_typer(catalog, name="catalog")
-
-
-@catalog.callback()
-def _group() -> None:
-    """Keep `move` a command of its own: a group with one command would swallow its name."""
 
 
 @catalog.command()
@@ -42,12 +37,28 @@ def move(
         raise typer.Exit(NO)
 
 
+@catalog.command()
+def copy(
+    file: Annotated[Path, typer.Argument(help="The SQLite file to write; there must be none.")],
+    where: Where = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy the catalog as it is at this moment into a file, while others work on: the first part of a backup."""
+    with opened(where, quiet=as_json) as wheel:
+        held = kept(wheel.store.catalog.database, file, progress=wheel.progress)
+    if as_json:
+        emit({"file": str(file), "held": held})
+    else:
+        say(f"{file} holds {_short(held)}: the same as the catalog. Next: copy objects/ beside it.")
+
+
+def _short(held: Census) -> str:
+    rows = sum(held.rows.values())
+    return f"{rows} rows, trail {held.trail[0]} {held.trail[1][:12]}, content {held.content[:12]}"
+
+
 def _told(done: Moved, where: Path) -> str:
-    held = done.held
-    said = [
-        f"{sum(held.rows.values())} rows, trail {held.trail[0]} {held.trail[1][:12]}, content {held.content[:12]}: "
-        "the same on both sides."
-    ]
+    said = [f"{_short(done.held)}: the same on both sides."]
     if done.line:
         said += ["saqiya.toml cannot be edited without loss. Write this under [store]; before that nothing has moved:"]
         return "\n".join([*said, done.line])

@@ -18,18 +18,29 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8787,
     public: Annotated[str, typer.Option(help="The address that people type: https://saqiya.lab. Default: ours.")] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of the TLS proxy, where it is not this machine. Repeat it."),
+    ] = None,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="Write a line of JSON for every request.")
+    ] = False,
     where: Where = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Serve the workspace's pages to people, and its interface to programs, until Ctrl-C."""
     if find_spec("fastapi") is None:
         raise UnknownPlugin("needs libraries", subject="serve", remedy="pip install 'saqiya[serve]'")
+    from saqiya.server.meter import logging_to_stderr
     from saqiya.server.run import listening, prepared, serve_on
     from saqiya.server.settings import ServerSettings, is_loopback, read_secret
 
     with opened(where, quiet=True) as wheel:
-        secret = read_secret(wheel.store.root, make=is_loopback(host))
-        settings = ServerSettings(secret=secret, host=host, port=port, public=public)
+        somebody = any(not one.disabled for one in wheel.staff.people.all())
+        secret = read_secret(wheel.store.root, make=is_loopback(host) or somebody)
+        proxies = tuple(proxy or ()) or ServerSettings.proxies
+        settings = ServerSettings(secret=secret, host=host, port=port, public=public, proxies=proxies)
+        logging_to_stderr(requests=log_requests)
         with listening(wheel, settings) as place:
             made, link = prepared(wheel, settings)
             if as_json:

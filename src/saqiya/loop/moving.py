@@ -26,9 +26,9 @@ from saqiya.loop.config import FILE_NAME, StoreConfig, read_store
 from saqiya.stores.database import Database
 from saqiya.stores.disk import disk_errors, replace_file
 from saqiya.stores.facts import CATALOG, Facts, hold_to, named, presence, read_facts, write_facts
-from saqiya.stores.move import Census, census, copied, unmark
+from saqiya.stores.move import Census, census, copied, kept, unmark
 
-__all__ = ["OWN", "Moved", "move", "with_catalog"]
+__all__ = ["OWN", "Census", "Moved", "kept", "move", "with_catalog"]
 
 OWN: Final = "sqlite"
 """What the workspace's own file is called as a place to move to."""

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from saqiya.errors import UsageError
+from saqiya.errors import SaqiyaError, UsageError
+from saqiya.loop.board import Wanted
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.server import faults, live
-from saqiya.server.api import episodes, failures, nouns, people, queue, session, uploads
+from saqiya.server.api import episodes, failures, health, nouns, people, queue, session, uploads
 from saqiya.server.api import wheel as wheel_api
 from saqiya.server.driving import Hangar
 from saqiya.server.frontier import Frontier
 from saqiya.server.gatekeeper import Gate, unranked
 from saqiya.server.kept import Kept
 from saqiya.server.live import Live
+from saqiya.server.meter import Meter, Metered
 from saqiya.server.pages import corrections, datasets, drive, plan, policies, review
 from saqiya.server.pages import episodes as episode_page
 from saqiya.server.pages import failures as failures_page
@@ -33,6 +37,7 @@ __all__ = ["INTERFACE", "PAGES", "ROUTERS", "create_app", "described", "descript
 
 INTERFACE: Final[tuple[APIRouter, ...]] = (
     session.router,
+    health.router,
     live.router,
     wheel_api.router,
     failures.router,
@@ -67,6 +72,11 @@ THREADS: Final = 12
 """Requests answered at once; below the 15 connections that the database lends, so that none waits in a circle."""
 
 
+NEW_OBJECTS: Final = 100_000
+"""So many new objects between looks for garbage: at Python's 700, nouns that are kept are looked through again and
+again while they are read, which takes twice as long as reading them."""
+
+
 def create_app(wheel: Flywheel, settings: ServerSettings) -> FastAPI:
     """Return the server of a workspace.
 
@@ -80,7 +90,9 @@ def create_app(wheel: Flywheel, settings: ServerSettings) -> FastAPI:
     app = described()
     app.state.wheel, app.state.settings, app.state.gate = wheel, settings, Gate(wheel, settings)
     app.state.kept, app.state.live, app.state.hangar = Kept(wheel), Live(News(wheel)), Hangar(wheel)
+    app.state.meter = Meter()
     app.add_middleware(Frontier, settings=settings)
+    app.add_middleware(Metered, meter=app.state.meter)  # the last one added is met first
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
@@ -124,5 +136,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     hangar: Hangar = app.state.hangar
     await anyio.to_thread.run_sync(hangar.open)
+    before = gc.get_threshold()
+    gc.set_threshold(NEW_OBJECTS, *before[1:])
+    warming = Thread(target=_warm, args=(app.state.kept,), daemon=True)
+    warming.start()
     yield
     await hangar.close()
+    await anyio.to_thread.run_sync(warming.join)
+    gc.set_threshold(*before)
+
+
+def _warm(kept: Kept) -> None:
+    """Read what the first visitors will ask for, before they do."""
+    for look in (
+        lambda: kept.get("wheel", wheel_page.now_of),
+        lambda: kept.board.entries(Wanted()),
+        kept.wheel.desk.slots.warm,
+    ):
+        with suppress(SaqiyaError):  # whoever opens the page is told
+            look()

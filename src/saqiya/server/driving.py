@@ -114,6 +114,11 @@ class Hangar:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
 
+    @property
+    def flying(self) -> int:
+        """How many drives are under way."""
+        return len(self._flights)
+
     def open(self) -> None:
         """Take in what drives left when the server ended last."""
         self.drives.recover()

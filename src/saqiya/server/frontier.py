@@ -17,6 +17,8 @@ __all__ = ["SAFE_METHODS", "Frontier"]
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 UPLOADS: Final = frozenset({"/api/v1/uploads"})
 """Addresses that take logs, which are larger than what a person types."""
+NAMELESS: Final = frozenset({"/api/v1/health"})
+"""Addresses that answer by whatever name: a probe calls by a number, and what it hears is no secret."""
 TOO_LARGE: Final = "the request carries more than this address takes"
 _TLS_ONLY: Final = "max-age=31536000"
 
@@ -65,7 +67,7 @@ class Frontier:
 
     def _refused(self, scope: Scope) -> Refused | None:
         headers = Headers(scope=scope)
-        if headers.get("host", "").lower() not in self._settings.hosts:
+        if headers.get("host", "").lower() not in self._settings.hosts and scope["path"] not in NAMELESS:
             return Refused(
                 421,
                 "ForeignHost",

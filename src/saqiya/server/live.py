@@ -65,9 +65,14 @@ class Live:
         finally:
             self._queues.discard(queue)
 
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._queues)
+
     def full(self) -> bool:
         """Say whether as many listen as may."""
-        return len(self._queues) >= LISTENERS_MOST
+        return self.listeners >= LISTENERS_MOST
 
     def stop(self) -> None:
         """End every stream."""

@@ -65,10 +65,10 @@ def serve_on(app: FastAPI, settings: ServerSettings, place: socket.socket) -> No
     config = uvicorn.Config(
         app,
         access_log=False,  # addresses may hold the secret of a link
-        log_level="warning",
         server_header=False,
-        proxy_headers=is_loopback(settings.host) and settings.https,
-        forwarded_allow_ips="127.0.0.1",
+        log_config=None,  # see `meter`
+        proxy_headers=settings.https,  # without a proxy there is no https, and then nobody's word is taken
+        forwarded_allow_ips=list(settings.proxies),
         timeout_graceful_shutdown=GRACE_S,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # what comes is a JPEG: to pack it again costs time and saves nothing

@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -41,6 +41,7 @@ class ServerSettings:
         secret: signs cookies and the tokens against forged requests; at least 32 bytes.
         host, port: where it listens.
         public: the address that people type when that is another one ("https://saqiya.lab"); "" for the listening one.
+        proxies: addresses or networks of proxies whose word on who asks is taken (`X-Forwarded-For`), where https is.
         session_s: how long a sign-in lasts.
         body_bytes: the most that a request may carry; `upload_bytes` for a log that is handed in.
     """
@@ -49,6 +50,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8787
     public: str = ""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     session_s: float = 12 * 3600.0
     body_bytes: int = 1 << 20
     upload_bytes: int = 1 << 30
@@ -57,7 +59,7 @@ class ServerSettings:
         """Refuse what would sign with nothing, and addresses that are none.
 
         Raises:
-            UsageError: the secret is too short, or the public address is not http(s)://name[:port].
+            UsageError: the secret is too short, the public address is not http(s)://name[:port], or a proxy's is none.
         """
         if len(self.secret) < _SECRET_BYTES:
             raise UsageError("the secret is shorter than 32 bytes", remedy="Use `read_secret`.")
@@ -66,6 +68,14 @@ class ServerSettings:
             raise UsageError(
                 "is not an address of a server", subject=self.public[:80], remedy="Give http(s)://name[:port]."
             )
+
+        for one in self.proxies:
+            try:
+                ip_network(one)
+            except ValueError as error:
+                raise UsageError(
+                    "is no address of a proxy", subject=one[:80], remedy="Give one like 10.0.0.7 or 10.0.0.0/24."
+                ) from error
 
     @property
     def address(self) -> str:

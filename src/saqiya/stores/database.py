@@ -37,6 +37,7 @@ _SIZE: Final = (
     "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c "
     "WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace"
 )
+_AWAY: Final = {"08", "57"}  # the connection broke, or somebody ended it; classes of PostgreSQL's states
 _DISK_FULL, _LOCK_TIMEOUT = "53100", "55P03"  # PostgreSQL's words
 _databases: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
 
@@ -192,6 +193,12 @@ class Database:
             )
         if base in _BUSY or state == _LOCK_TIMEOUT:
             return self._busy()
+        if not self.is_sqlite and isinstance(error, exc.OperationalError) and (state is None or state[:2] in _AWAY):
+            return WorkspaceBusy(
+                f"the database cannot be reached ({text})",
+                subject=self.subject,
+                remedy="See that it runs and who may connect, then repeat the command",
+            )
         if base in _DAMAGED:
             return Corrupt(
                 f"the database file is damaged ({text})",

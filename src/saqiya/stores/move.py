@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 from saqiya.domain.contracts import Progress
-from saqiya.errors import Corrupt, UsageError
+from saqiya.errors import AlreadyThere, Corrupt, UsageError
 from saqiya.stores.database import Database
 from saqiya.stores.desk_tables import trail
+from saqiya.stores.disk import disk_errors, sync_folder
 from saqiya.stores.schema import metadata
 
-__all__ = ["Census", "census", "copied", "unmark"]
+__all__ = ["Census", "census", "copied", "kept", "unmark"]
 
 _CHUNK: Final = 1000
 _TABLES: Final = metadata.sorted_tables  # what others refer to comes first
@@ -64,19 +68,44 @@ def copied(source: Database, target: Database, *, mark: str, progress: Progress)
         StorageFull, WorkspaceBusy, WorkspaceError: see `Database`; the target is as it was.
     """
     with source.writing() as old:  # so that no other writer comes in between
-        told = census(old)
-        if not _arrived(target, mark, told):
-            try:
-                with target.writing() as new:
-                    _copy(old, new, mark=mark, of=sum(told.rows.values()), progress=progress)
-            except UsageError as error:
-                raise Corrupt(
-                    "holds text that the other database does not take",
-                    subject=source.subject,
-                    remedy="`saqiya verify` says where",
-                ) from error
-        with target.reading() as new:
-            found = census(new)
+        return _same(old, target, mark=mark, progress=progress)
+
+
+def kept(source: Database, path: Path, *, progress: Progress) -> Census:
+    """Copy a catalog as it is at one moment into a new SQLite file, while others work on; return what it holds.
+
+    Raises:
+        AlreadyThere: there is such a file.
+        Corrupt: the two differ.
+        StorageFull: no room; there is no file then.
+    """
+    if path.exists():
+        raise AlreadyThere("is there already", subject=str(path), remedy="Name another file")
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    with closing(Database(part)) as target, source.reading() as old:
+        told = _same(old, target, mark=path.name, progress=progress)
+        unmark(target)
+    with disk_errors(path):
+        part.rename(path)
+        sync_folder(path.parent)
+    return told
+
+
+def _same(old: sa.Connection, target: Database, *, mark: str, progress: Progress) -> Census:
+    told = census(old)
+    if not _arrived(target, mark, told):
+        try:
+            with target.writing() as new:
+                _copy(old, new, mark=mark, of=sum(told.rows.values()), progress=progress)
+        except UsageError as error:
+            raise Corrupt(
+                "takes not all of the text that the catalog holds",
+                subject=target.subject,
+                remedy="`saqiya verify` says where it is damaged; a NUL in a name is none of PostgreSQL's",
+            ) from error
+    with target.reading() as new:
+        found = census(new)
     if found != told:
         raise Corrupt(
             f"the copy is not the same: {_short(told)} here, {_short(found)} there",
