@@ -76,7 +76,11 @@ def change_by_get(house):
 # -- names and sockets -----------------------------------------------------------------------------------------------
 
 
-@attack("DNS rebinding", "a foreign name that leads to this machine, in `Host`", "421 ForeignHost on every route but `health`, which says one word")
+@attack(
+    "DNS rebinding",
+    "a foreign name that leads to this machine, in `Host`",
+    "421 ForeignHost on every route but `health`, which says one word",
+)
 def foreign_host(house):
     for host in ("evil.example:8787", "127.0.0.1", "localhost:80", ""):
         for path in ("/api/v1/session", "/static/app/style.css", "/nothing"):
