@@ -185,6 +185,7 @@ def test_what_is_typed_keeps_to_the_steps_too_and_moves_the_span(wheel, window, 
     assert numbers(page) == [1.25, round(steps[-1], 3)]
     left = page.locator(".span").bounding_box()["x"]
     assert left == pytest.approx(place(page, 1.25 / steps[-1])[0], abs=2)
+    page.get_by_role("button", name="Another span").click()
     page.locator("#to-1").fill("0.5")
     page.locator("#from-1").fill("0.2")
     page.locator("#from-1").press("Tab")

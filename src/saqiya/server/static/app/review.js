@@ -142,6 +142,7 @@ if (form) {
     const row = rows().indexOf(event.target.closest(".from-to"));
     if (row >= 0) typed(row);
   });
+  for (const one of rows().slice(1)) if ([...one.querySelectorAll("input")].every((field) => !field.value)) one.remove(); // made again when needed
   $("another").hidden = false;
   $("another").addEventListener("click", another);
   for (const [row, one] of rows().entries()) if ([...one.querySelectorAll("input")].every((field) => field.value)) typed(row); // kept by the browser
