@@ -36,3 +36,16 @@ def test_a_reason_comes_apart_into_sentences():
 def test_an_id_is_written_as_its_kind_and_its_end():
     assert FILTERS["named"]("gate_decision-local-01a1ff5d176e74b282564741076a7936") == "gate decision …076a7936"
     assert FILTERS["named"]("turn-1/policy") == "turn-1/policy"
+
+
+def test_long_digests_and_ids_in_a_key_are_short():
+    assert FILTERS["part"]("2b25b2a8f96066baa5426095862e79921fe2f222fca71d1fd76498e31703322f") == "2b25b2a8…"
+    assert FILTERS["part"]("lease-local-01a1ff5d33847beca3c7a5582fb1af9d") == "lease …2fb1af9d"
+    assert FILTERS["part"]("0015") == "0015"
+
+
+def test_a_measured_number_is_named_with_its_unit():
+    names = ("alarms_n", "goal_first_m", "over/blocked", "held", "grip_slow")
+    assert [FILTERS["measured"](one) for one in names] == [
+        "alarms", "goal first, m", "over: blocked", "held", "grip slow",
+    ]  # fmt: skip

@@ -11,12 +11,14 @@ from saqiya.loop.pages.wheel_pictures import percent
 
 __all__ = ["FILTERS"]
 
+UNITS: Final = ("s", "m", "rad", "N", "Nm", "Hz", "deg", "mm")
 NARROW: Final = "\u202f"
 MINUS: Final = "\u2212"
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=[\d.])")
 _RANGE: Final = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)(?![\w.]*\d)")
 """Both ends of a bin of a factor, as triage and coverage write it."""
 _ID: Final = re.compile(r"([a-z_]+)-[a-z0-9]+-[0-9a-f]{24}([0-9a-f]{8})")
+_DIGEST: Final = re.compile(r"[0-9a-f]{32,}")
 
 
 def moment(t_ns: int) -> str:
@@ -81,6 +83,18 @@ def clauses(reason: str) -> list[str]:
     return [sentence(part) for part in reason.split("; ") if part.strip()]
 
 
+def part(text: str) -> str:
+    """Write a part of a key: a long digest by its beginning, an id as `named` does."""
+    return f"{text[:8]}\u2026" if _DIGEST.fullmatch(text) else named(text)
+
+
+def measured(name: str) -> str:
+    """Write the name of a measured number: its unit behind a comma, a count without its `_n`."""
+    what, _, unit = name.rpartition("_")
+    found = {"n": what, **{one: f"{what}, {one}" for one in UNITS}}.get(unit, name) if what else name
+    return found.replace("_", " ").replace("/", ": ")
+
+
 def named(subject: str) -> str:
     """Write an id as its kind and its end; a name or a key stays."""
     found = _ID.fullmatch(subject)
@@ -104,9 +118,11 @@ FILTERS: Final[dict[str, Callable[..., str | list[str]]]] = {
     "figure": figure,
     "iso": iso,
     "lasting": lasting,
+    "measured": measured,
     "minus": minus,
     "moment": moment,
     "named": named,
+    "part": part,
     "points": points,
     "sentence": sentence,
     "share": share,

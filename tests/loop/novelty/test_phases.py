@@ -36,7 +36,7 @@ def test_needs_are_numbers(turned_once):
     )  # fmt: skip
     rising = Curve("task", (Point(20, 46, 200), Point(45, 110, 200), Point(60, 138, 200)))
     found = _needing(place, rising, 0)
-    assert "from 0.62 to 0.70" in found.needs[0]
+    assert "from 62% to 70%" in found.needs[0]
     assert found.demonstrations.value is not None
     assert f"about {found.demonstrations.value} more demonstrations" in found.needs[-1]
     blind = _needing(place, Curve("task", ()), 0)

@@ -231,7 +231,7 @@ class Ground:
                 whole,
                 "nothing was timed yet: a correction is taken to last as long as a try that works",
             )
-        said = f"minutes as {sum(map(len, efforts.values()))} corrections took them"
+        said = f"minutes: as the {sum(map(len, efforts.values()))} corrections so far took them"
         return minutes_by_mode(efforts, rate_hz=spec.rate_hz, switch_steps=SWITCH_STEPS), whole, said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,19 +109,20 @@ def _last(wheel: Flywheel, scope: str) -> tuple[str, int, int]:
 
 def _needing(place: Place, curve: Curve, seed: int) -> Place:
     """Say what leads over the bar: a higher rate, by so many demonstrations, or more tries at the rate of now."""
-    rate = (
-        next(k for k in range(place.tries + 1) if _low(k, place.tries) >= place.bar or k == place.tries) / place.tries
-    )
+    good = next(k for k in range(place.tries + 1) if _low(k, place.tries) >= place.bar or k == place.tries)
+    rate = good / place.tries
     goal = f"for {place.next}" if place.next else "to stay without people"
     said = [
-        f"{goal.capitalize()} the lower bound must rise from {place.low:.2f} to {place.bar:.2f}: "
-        f"{rate:.2f} of {place.tries} tries."
+        f"{goal.capitalize()}, the lower end of success must rise from {place.low:.0%} to {place.bar:.0%}: "
+        f"{good} good ones of {place.tries} tries."
     ]
     if _low(place.tries, place.tries) < place.bar:
-        said = [f"{goal.capitalize()} {place.tries} tries are too few: even without a failure the bound is below it."]
+        said = [
+            f"{goal.capitalize()}, {place.tries} tries are too few: even without a failure the lower end is below it."
+        ]
     tries = more_tries(place.good / place.tries, place.tries, place.bar)
     if tries:
-        said.append(f"At the rate of now {tries} tries in all would show it.")
+        said.append(f"At the rate of now, {tries} tries in all would show it.")
     more = None
     if not curve.points:
         said.append(
@@ -135,14 +137,14 @@ def _needing(place: Place, curve: Curve, seed: int) -> Place:
 
 def _demonstrations(more: Needed) -> str:
     if more.value is None:
-        least = f"at least {more.low} demonstrations, and " if more.low is not None else ""
+        least = f"that takes at least {more.low} more demonstrations; " if more.low is not None else ""
         return (
-            f"At this curve: {least}on {more.never:.0%} of the curves that fit no number of them suffices. "
+            f"By its learning curve {least}{more.never:.0%} of the curves that fit say that no number is enough. "
             "More of the same will hardly do: correct named modes, show new conditions, or change the recipe."
         )
     most = more.high if more.high is not None else "without end"
-    doubt = f"; on {more.never:.0%} of the curves that fit none suffice" if more.never >= 0.01 else ""
-    return f"At this curve about {more.value} more demonstrations ({more.low} to {most}{doubt})."
+    doubt = f"; {more.never:.0%} of the curves that fit say that no number is enough" if more.never >= 0.01 else ""
+    return f"By its learning curve that takes about {more.value} more demonstrations ({more.low} to {most}{doubt})."
 
 
 def more_tries(rate: float, tries: int, bar: float) -> int | None:

@@ -147,7 +147,10 @@ def beside(ref: Ref, other: Ref, here: Here, _: Viewer) -> dict[str, Any]:
 def like(ref: Ref, here: Here, _: Viewer) -> list[dict[str, str]]:
     """Return tries from the same start, and those that correct this one or that it corrects."""
     found = here.wheel.replay.like(ref)
-    return [{"id": one.id, "key": here.wheel.key_of(one.id), "source": str(one.source)} for one in found]
+    return [
+        {"id": one.id, "key": here.wheel.key_of(one.id), "source": str(one.source), "operator": one.operator}
+        for one in found
+    ]
 
 
 @router.get("/rehearsal")

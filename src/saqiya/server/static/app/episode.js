@@ -243,7 +243,11 @@ async function relatives() {
   const found = await ask(`${api}/like`), choice = $("beside");
   const wanted = asked.get("beside");
   if (wanted && !found.some((one) => one.id === wanted)) found.push({ id: wanted, key: wanted, source: "asked for" });
-  for (const one of found) choice.append(new Option(`${one.key} (${one.source})`, one.id));
+  for (const one of found) {
+    const by = one.operator ? ` by ${one.operator}` : "";
+    const key = one.key.replace(/[a-z_]+-[a-z0-9]+-[0-9a-f]{24}([0-9a-f]{8})/g, "…$1"); // the end of an id names it
+    choice.append(new Option(`${one.source}${by}, ${key}`, one.id));
+  }
   choice.disabled = !found.length;
   if (!found.length) choice.options[0].textContent = "no other try from this start";
   if (wanted) choice.value = wanted;

@@ -47,8 +47,8 @@ function resize(count) {
 async function draw() {
   const turn = ++asked;
   const first = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - AHEAD);
+  await part(Math.floor(first / PART)); // which says how long the list is, and so how high
   const last = Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + AHEAD;
-  await part(Math.floor(first / PART));
   const found = [];
   for (let index = first; index < Math.min(last, total); index += 1) found.push([index, await row(index)]);
   if (turn !== asked) return;
@@ -95,7 +95,7 @@ export async function choose(index, { focus = true, scroll = true } = {}) {
   if (focus && document.activeElement === document.body) list.focus({ preventScroll: true });
   map.choose(at);
   const mode = modes.get(found[2]);
-  if (mode) lookAt(mode.dataset.medoid, mode.dataset.name);
+  if (mode && found[0] !== shown) lookAt(mode.dataset.medoid, mode.dataset.name);
   await look(found[0]);
 }
 
