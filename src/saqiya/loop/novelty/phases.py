@@ -109,7 +109,7 @@ def _last(wheel: Flywheel, scope: str) -> tuple[str, int, int]:
 
 def _needing(place: Place, curve: Curve, seed: int) -> Place:
     """Say what leads over the bar: a higher rate, by so many demonstrations, or more tries at the rate of now."""
-    good = next(k for k in range(place.tries + 1) if _low(k, place.tries) >= place.bar or k == place.tries)
+    good = bisect_left(range(place.tries), place.bar, key=lambda k: _low(k, place.tries))
     rate = good / place.tries
     goal = f"for {place.next}" if place.next else "to stay without people"
     said = [
