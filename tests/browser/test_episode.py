@@ -19,7 +19,7 @@ from benchmarks._coded import EYES, coded_episode, read
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from saqiya.domain.nouns import Episode, FactorClaim
+from saqiya.domain.nouns import Episode, FactorClaim, Outcome, OutcomeClaim
 from saqiya.domain.words import Rank
 from saqiya.formats.mcap.log import McapFormat
 from saqiya.loop.flywheel import Flywheel
@@ -48,7 +48,7 @@ def wheel(logs, tmp_path_factory):
         for log in logs:
             McapFormat().write(log, root / f"{log.key}.mcap")
             made.ingest([root / f"{log.key}.mcap"])
-        for name, rank in (("olga", Rank.OPERATOR), ("vic", Rank.VIEWER)):
+        for name, rank in (("olga", Rank.OPERATOR), ("rob", Rank.REVIEWER), ("vic", Rank.VIEWER)):
             made.staff.add(name, rank, password=PASSWORD, by="test")
         yield made
 
@@ -230,6 +230,18 @@ def test_a_person_sets_a_factor_and_markup_shows_as_text(visit, wheel, refs):
     page.wait_for_selector(SETTLED)
     assert EVIL[:64] in page.inner_text("#factors")
     assert page.evaluate("document.body.dataset.owned") is None
+
+
+def test_a_reviewer_says_how_a_try_ended(visit, wheel, refs):
+    assert visit(f"/episodes/{refs[0]}").locator("#ended").count() == 0  # an operator
+    page = visit(f"/episodes/{refs[0]}", who="rob")
+    page.get_by_role("button", name="failure", exact=True).click()
+    page.wait_for_selector("#outcomes li:has-text('person: rob')")
+    assert "failure" in page.inner_text("#outcomes li:last-child")
+    claim = wheel.store.catalog.referring(refs[0], OutcomeClaim)[-1]
+    assert (claim.value, claim.author) == (Outcome.FAILURE, "rob")
+    page.reload()
+    page.wait_for_selector("#outcomes li:has-text('person: rob')")
 
 
 def test_a_viewer_sees_no_form_and_is_refused(visit, address, refs):

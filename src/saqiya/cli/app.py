@@ -15,7 +15,7 @@ from saqiya.cli.show import Live, emit, say
 from saqiya.errors import GuardRefusal, Leakage, SaqiyaError
 from saqiya.loop.flywheel import Flywheel
 
-__all__ = ["NO", "JsonFlag", "Where", "app", "main", "opened"]
+__all__ = ["NO", "JsonFlag", "Where", "app", "main", "opened", "whole"]
 
 NO = 1
 FAILED = 2
@@ -65,8 +65,8 @@ def init(
             say(f"Workspace {where} for {wheel.scope}.\nRead {where / 'saqiya.toml'}, then: saqiya turn -w {where}")
 
 
-def main() -> None:
-    """Run the command line, and turn every error of ours into one line and an exit code."""
+def whole() -> typer.Typer:
+    """Return the app with every command on it, whatever was imported before."""
     from saqiya.cli import (  # noqa: F401 - importing registers their commands
         ablate,
         ask,
@@ -75,10 +75,12 @@ def main() -> None:
         correct,
         coverage,
         data,
+        desk,
         duplicates,
         failures,
         look,
         novelty,
+        outcomes,
         people,
         plan,
         saturation,
@@ -86,8 +88,13 @@ def main() -> None:
         verbs,
     )
 
+    return app
+
+
+def main() -> None:
+    """Run the command line, and turn every error of ours into one line and an exit code."""
     try:
-        app()
+        whole()()
     except (GuardRefusal, Leakage) as refusal:
         _complain("refused", refusal)
         sys.exit(NO)

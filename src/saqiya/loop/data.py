@@ -11,7 +11,19 @@ from saqiya import plugins
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.contracts import DatasetWriter, Format, Progress, Shipped
 from saqiya.domain.ids import Clock
-from saqiya.domain.nouns import Audit, Cut, DatasetVersion, Episode, Export, Lineage, Policy, Retention, Subset
+from saqiya.domain.nouns import (
+    Audit,
+    Cut,
+    DatasetVersion,
+    Episode,
+    Export,
+    Lineage,
+    Outcome,
+    OutcomeClaim,
+    Policy,
+    Retention,
+    Subset,
+)
 from saqiya.domain.streams import EpisodeLog, JsonValue, Span
 from saqiya.errors import UsageError
 from saqiya.ingest import stage as ingest
@@ -22,6 +34,7 @@ from saqiya.ingest.remap import renaming_from
 from saqiya.ingest.sufficiency import missing_by_site
 from saqiya.loop.ask import Answer, ask, ask_to_file, resolve, save_subset
 from saqiya.loop.diff import diff
+from saqiya.loop.outcomes import TableSaid, read_outcomes, say_outcomes
 from saqiya.loop.tax import Tax, exporting, ingesting, tax
 from saqiya.mix import stage as mix
 from saqiya.mix.difference import Difference
@@ -106,6 +119,15 @@ class Data:
             id=self.store.catalog.new_id("audit"), episode=noun.id, version="person", verdict="good", findings=(said,)
         )
         return self.store.catalog.put(made, key=f"{self.store.catalog.key_of(noun.id)}/audit/{made.id}")
+
+    def say_outcome(self, what: Sequence[str], value: Outcome, *, author: str) -> tuple[OutcomeClaim, ...]:
+        """Put down a person's word on how tries ended; see `loop.outcomes.say_outcomes`."""
+        _, episodes = self.chosen(what)
+        return say_outcomes(self.store, {one.id: value for one in episodes}, author=author, clock=self.clock)
+
+    def read_outcomes(self, path: Path, *, author: str, columns: Mapping[str, str]) -> TableSaid:
+        """Keep the outcomes that a table of trials says; see `loop.outcomes.read_outcomes`."""
+        return read_outcomes(self.store, path, author=author, columns=columns, clock=self.clock)
 
     def audits(self, episodes: Sequence[str]) -> list[Audit]:
         """Return the newest audit of episodes; of those in quarantine, when none is named."""

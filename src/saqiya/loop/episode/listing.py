@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
-__all__ = ["FILTERS", "Line", "Wanted", "choices", "lines_of"]
+__all__ = ["FILTERS", "Line", "Wanted", "choices", "lines_of", "superseded"]
 
 FILTERS: Final = ("task", "outcome", "source", "policy", "operator", "site", "verdict")
 """By what lines are asked for; "" is any."""
@@ -93,7 +93,7 @@ def choices(lines: Sequence[Line]) -> dict[str, list[tuple[str, int]]]:
 def lines_of(wheel: Flywheel) -> tuple[Line, ...]:
     """Return every try that can be looked at, the newest first: without older cuts, and without what was erased."""
     catalog = wheel.store.catalog
-    gone = _superseded(catalog) | catalog.erased().keys()
+    gone = superseded(catalog) | catalog.erased().keys()
     stored = [(at, one) for at, one in catalog.since(Episode, -1) if one.id not in gone]
     episodes = [one for _, one in stored]
     outcomes = outcomes_of(wheel.store, episodes)
@@ -123,7 +123,7 @@ def lines_of(wheel: Flywheel) -> tuple[Line, ...]:
     )
 
 
-def _superseded(catalog: Catalog) -> set[str]:
+def superseded(catalog: Catalog) -> set[str]:
     """Return the tries of cuts that a newer one took the place of, and that are in no cut that stands."""
     cuts = catalog.all(Cut)
     older = {one.supersedes for one in cuts}

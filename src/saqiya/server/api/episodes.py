@@ -1,4 +1,4 @@
-"""One try, looked at closely: what there is, streams in few points, pictures and films of cameras, factors."""
+"""One try, looked at closely: what there is, streams in few points, pictures and films, factors, how it ended."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import StringConstraints
 from starlette.background import BackgroundTask
 
+from saqiya.domain.nouns import Outcome
 from saqiya.loop.episode.replay import MOST_POINTS
-from saqiya.server.gatekeeper import Operator, Viewer
+from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.wire import Answer, Body, Name, Ref, plain
 
@@ -71,6 +72,12 @@ class State(Answer):
     """How the film of a simulated try stands: "ready", "filming", "possible", "", or why there is none."""
 
     state: str
+
+
+class Ended(Body):
+    """How somebody says that a try ended; "unknown" says that nobody can tell."""
+
+    outcome: Outcome
 
 
 class Factor(Body):
@@ -178,6 +185,13 @@ def say(ref: Ref, body: Factor, here: Here, who: Operator) -> list[dict[str, str
     """Put down a person's word on a factor of the try."""
     made = here.wheel.pump.factors.say([ref], {body.factor: body.value}, author=who.name)
     return [{"factor": one.factor, "value": one.value, "author": one.author} for one in made]
+
+
+@router.post("/outcomes", status_code=201)
+def ended(ref: Ref, body: Ended, here: Here, who: Reviewer) -> list[dict[str, str]]:
+    """Put down a person's word on how the try ended; it counts before any rule, log or simulator."""
+    made = here.wheel.data.say_outcome([ref], body.outcome, author=who.name)
+    return [{"outcome": one.value, "author": one.author} for one in made]
 
 
 def _columns(values: NDArray[np.float64]) -> list[list[float | None]]:

@@ -293,6 +293,25 @@ $("factor")?.addEventListener("submit", async (event) => {
   }
 });
 
+// -- how it ended -------------------------------------------------------------------------------------------------------
+
+$("ended")?.addEventListener("click", async (event) => {
+  const outcome = event.target.dataset.outcome;
+  if (!outcome) return;
+  try {
+    const [made] = await send(`${api}/outcomes`, { outcome });
+    const row = document.createElement("li");
+    for (const [kind, text] of [["b", made.outcome], ["small", `person: ${made.author}`]]) {
+      row.append(Object.assign(document.createElement(kind), { textContent: text }));
+    }
+    $("outcomes").querySelector(".soft:only-child")?.remove();
+    $("outcomes").append(row);
+    say("It is on record under your name.");
+  } catch (error) {
+    say(error.message, "bad");
+  }
+});
+
 // -- hands --------------------------------------------------------------------------------------------------------------
 
 const KEYS = {
