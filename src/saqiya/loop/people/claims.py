@@ -21,7 +21,7 @@ from saqiya.domain.ids import FailureId
 from saqiya.domain.nouns import Correction, CorrectionRequest, Episode, Noun, Outcome, Rank, Submission
 from saqiya.domain.streams import JsonValue, Start
 from saqiya.domain.visible import words
-from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen
+from saqiya.errors import GuardRefusal, LeaseLost, NothingOpen, UsageError
 from saqiya.loop.people.exams import examined
 from saqiya.loop.people.slots import Asked
 from saqiya.stores import leases
@@ -166,7 +166,10 @@ def claim(
     Raises:
         NothingOpen: there is none, and why.
         UnknownId: there is no such request or person.
+        UsageError: a slot of no request.
     """
+    if slot is not None and request is None:
+        raise UsageError(f"slot {slot} of which request?", subject=person, remedy="Name the request too.")
     who, everybody = desk.people.known(person), desk.people.all()
     desk.slots.warm()  # what is long to read is read before anybody has to wait for it
     if request is not None and request not in desk.slots.asked:

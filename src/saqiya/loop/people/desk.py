@@ -119,6 +119,7 @@ class Desk:
         Raises:
             NothingOpen: nothing is open to them, and why.
             UnknownId: there is no such request or person.
+            UsageError: a slot of no request.
         """
         return claims.claim(self, person, request, slot=slot, for_s=for_s, rig=rig)
 
