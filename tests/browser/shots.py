@@ -29,6 +29,7 @@ PAGES = {
     "policies": ("rob", "/policies"),
     "plan": ("rob", "/plan"),
     "people": ("ada", "/people"),
+    "account": ("vic", "/account"),
     "error": ("vic", "/people"),
 }
 """By name: who looks at it, and where it is."""
