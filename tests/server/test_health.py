@@ -1,5 +1,6 @@
 """What whoever runs a server sees of it: health, metrics, a log of JSON lines; and what a proxy may say of who asks."""
 
+import contextlib
 import json
 import re
 import signal
@@ -10,10 +11,15 @@ from contextlib import closing
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests.loop.driven import asked
 from tests.server.test_serve import LONG_S, SECRET, free_port
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from saqiya.domain.nouns import Episode
 from saqiya.domain.words import Rank
 from saqiya.errors import UsageError, WorkspaceBusy
+from saqiya.loop.driving.cockpit import parts
 from saqiya.loop.flywheel import Flywheel
 from saqiya.server.faults import fault_of
 from saqiya.server.settings import ServerSettings
@@ -109,3 +115,33 @@ def test_a_database_that_restarts_is_busy_for_a_moment_and_then_there_again(post
         assert fault_of(caught.value)[0] == 503
         with database.writing() as connection:
             assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_a_server_that_is_told_to_stop_keeps_what_is_being_driven(turned):
+    with Flywheel(turned) as wheel:
+        wheel.staff.add("ann", Rank.OPERATOR, by="test")
+        secret = wheel.staff.issue("ann", "test", ["operator"], days=1, by="test")[1]
+        lease = wheel.desk.claim("ann", asked(wheel, "asked/stop").id)
+        before = {one.id for one in wheel.store.catalog.all(Episode)}
+    port = free_port()
+    command = [sys.executable, "-m", "saqiya", "serve", "-w", turned, "--port", str(port), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    headers = {"authorization": f"Bearer {secret}"}
+    with contextlib.suppress(ConnectionClosed):
+        url = f"ws://127.0.0.1:{port}/drive/{lease.id}/socket?begin=whole"
+        with connect(url, additional_headers=headers, open_timeout=LONG_S) as socket:
+            for t in range(2000):
+                socket.send(json.dumps({"t": float(t), "latency": 40.0, "axes": [1.0, 0.0, 0.0]}))
+                told = socket.recv(LONG_S)
+                socket.send("k")
+                if t > 5 and parts(told)[0]["human_steps"] >= 5 and process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+    assert process.wait(LONG_S) == 0
+    process.stdout.close()
+    with Flywheel(turned) as wheel:
+        (kept,) = [one for one in wheel.store.catalog.all(Episode) if one.id not in before]
+        assert (kept.operator, kept.extra["lease"]) == ("ann", lease.id)
+        assert kept.steps >= 5
+        assert not list(wheel.store.spool.rglob("*.drive"))
+        assert wheel.desk.held("ann")[0].id == lease.id  # it is theirs to go on with after the restart
