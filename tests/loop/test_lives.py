@@ -1,6 +1,8 @@
 """What counts as a fixed failure, and what the tries of others say about it."""
 
+import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -17,11 +19,12 @@ from saqiya.domain.nouns import (
     OutcomeClaim,
     Policy,
     Source,
+    Turn,
 )
 from saqiya.loop.flywheel import Flywheel
-from saqiya.loop.lives import Lives, lives_of
+from saqiya.loop.lives import Lives, balances_of, lives_of
 from saqiya.loop.memory import regression_suite
-from saqiya.triage.life import Fact, State, What, life
+from saqiya.triage.life import Chapter, Fact, Life, State, What, life
 
 
 @pytest.fixture
@@ -129,3 +132,30 @@ def test_drift_is_not_read_from_another_task_of_the_same_policy(wheel):
     held = calibrated("place", early[2:3])
     calibrated("pick again", early[1:2])
     assert wheel.failures._before(now) == held
+
+
+def random_life(rng):
+    """Draw chapters in any order of states and times."""
+    count = rng.randrange(1, 5)
+    return Life(tuple(Chapter(rng.choice(list(State)), rng.randrange(100), "", "") for _ in range(count)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_books_count_each_life_as_one_would_by_hand(wheel, seed):
+    rng, catalog = random.Random(seed), wheel.store.catalog
+    ends = [at for at, _ in catalog.since(Turn, -1)]
+    lives = {
+        one.id: Life(tuple(replace(c, since_ns=ends[0] + c.since_ns - 50) for c in random_life(rng).chapters))
+        for one in catalog.all(Failure)
+    }
+    rows = balances_of(wheel, Lives(lives, dict.fromkeys(lives, ""), {}))
+    assert rows
+    bounds = dict(enumerate(pairwise([*ends, 1 << 62]), start=1))
+    for row in rows:
+        begin, end = bounds[row.turn]
+        came = [{c.state for c in one.chapters if begin < c.since_ns <= end} for one in lives.values()]
+        last = [[c.state for c in one.chapters if c.since_ns <= end][-1:] for one in lives.values()]
+        assert row.integrated == sum(State.INTEGRATED in states for states in came)
+        assert row.verified == sum(State.VERIFIED in states for states in came)
+        shut = ([], [State.VERIFIED], [State.CLOSED], [State.DISMISSED])
+        assert row.open == sum(states not in shut for states in last)

@@ -15,7 +15,7 @@ __all__ = ["PATIENCE_NS", "Fresh"]
 T = TypeVar("T")
 PATIENCE_NS = 700_000_000
 """Who asks waits for an answer that took less than this; while a slower one is found again, they get the last one."""
-WAIT_S = 5.0
+WAIT_S = 10.0
 """Who asks for the first answer of all waits no longer than this, and is told to ask again."""
 
 

@@ -127,12 +127,12 @@ def holdings(wheel: Flywheel) -> Holdings:
     )
 
 
-def standing(wheel: Flywheel) -> Standing:
-    """Read the wheel's standing off the nouns."""
+def standing(wheel: Flywheel, *, place: Place | None = None) -> Standing:
+    """Read the wheel's standing off the nouns; `place` is that of its scope, where it was found already."""
     catalog = wheel.store.catalog
     turns = tuple(dict(turn.figures) for turn in catalog.all(Turn) if turn.scope == wheel.scope)
     champion = wheel.champion()
-    place = place_of(wheel, wheel.scope)
+    place = place or place_of(wheel, wheel.scope)
     answered = {one.failure for one in catalog.all(Correction) if one.accepted}
     tried = frozenset(champion[1].episodes) if champion else frozenset()
     failures = {one.id for one in catalog.all(Failure) if one.episode in tried}

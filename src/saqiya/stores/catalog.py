@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, overload
 
@@ -32,6 +34,8 @@ N = TypeVar("N", bound=Noun)
 _SEEN_IN_NEAR_MATCHES: Final = 2000
 _SHORTEST_PART: Final = 4
 _PAGE: Final = 1000
+Beside = Callable[[sa.Connection, Sequence[Noun]], None]
+_BESIDE: Final[ContextVar[Beside | None]] = ContextVar("beside", default=None)
 
 
 class Catalog:
@@ -58,6 +62,15 @@ class Catalog:
     def new_id(self, kind: str) -> str:
         """Return a new id for a noun of `kind`."""
         return self.mint.id(kind)
+
+    @contextmanager
+    def beside(self, told: Beside) -> Iterator[None]:
+        """Do something in every transaction of this thread that stores something new, with the new nouns."""
+        before = _BESIDE.set(told)
+        try:
+            yield
+        finally:
+            _BESIDE.reset(before)
 
     def put(self, noun: N, *, key: str) -> N:
         """Store one noun; see `put_all`."""
@@ -111,6 +124,8 @@ class Catalog:
                 result.append(first[name])
             if fresh:
                 self._insert(connection, fresh)
+                if (beside := _BESIDE.get()) is not None:
+                    beside(connection, list(fresh.values()))
             if along is not None:
                 along(connection)
         for noun, key in zip(result, keys, strict=True):
@@ -169,9 +184,11 @@ class Catalog:
             UnknownId: an id names nothing, or a noun of another kind.
         """
         for part in chunks(ids):
-            with self.database.reading() as connection:
-                rows = connection.execute(sa.select(nouns).where(nouns.c.id.in_(sorted(set(part))))).all()
-            found = {row.id: noun_of(row) for row in rows}
+            found = {one: kept[0] for one in part if (kept := self._shelves.known(one)) is not None}
+            if missing := sorted(set(part) - found.keys()):
+                with self.database.reading() as connection:
+                    rows = connection.execute(sa.select(nouns).where(nouns.c.id.in_(missing))).all()
+                found |= {row.id: noun_of(row) for row in rows}
             for one in part:
                 noun = found.get(one)
                 if not isinstance(noun, kind):

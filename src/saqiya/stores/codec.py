@@ -65,7 +65,7 @@ def decode(kind: str, scheme: int, payload: str) -> Noun:
 
 def seal(*, kind: str, key: str, scheme: int, created_ns: int, payload: str) -> str:
     """Return the SHA-256 over everything a noun's row says."""
-    head = json.dumps([scheme, kind, key, created_ns], separators=(",", ":"))
+    head = _head([scheme, kind, key, created_ns])
     return hashlib.sha256(f"{head}\n{payload}".encode(errors="surrogateescape")).hexdigest()
 
 
@@ -76,6 +76,7 @@ def _scalar(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no place in a noun")
 
 
+_head: Final = json.JSONEncoder(separators=(",", ":")).encode
 _encoder: Final = msgspec.json.Encoder(order="sorted", enc_hook=_scalar)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -50,23 +50,32 @@ def datasets(request: Request, here: Here, who: Viewer, version: Ref = "", again
     chosen = wheel.store.catalog.get(version, DatasetVersion) if version else wheel.store.catalog.last(DatasetVersion)
     if chosen is None:
         return page(request, who, "datasets.html", every=every, chosen=None)
-    before = against or chosen.parent or ""
+    if version or against:
+        told = _told(wheel, chosen, against or chosen.parent or "")
+    else:  # what most people look at
+        told = here.get("newest version", _newest)
+    return page(request, who, "datasets.html", every=every, **told)
+
+
+def _newest(wheel: Flywheel) -> dict[str, Any]:
+    chosen = wheel.store.catalog.all(DatasetVersion)[-1]
+    return _told(wheel, chosen, chosen.parent or "")
+
+
+def _told(wheel: Flywheel, chosen: DatasetVersion, before: str) -> dict[str, Any]:
+    """Return what the page says of a version, and of what changed since an earlier one ("": there is none)."""
     change = wheel.data.diff(before, chosen.id) if before else None
     changed = [*change.added[:MOST_CHANGED], *change.removed[:MOST_CHANGED]] if change else []
-    return page(
-        request,
-        who,
-        "datasets.html",
-        every=every,
-        chosen=_version(wheel, chosen),
-        hash=chosen.manifest_hash,
-        mixture=_mixture(wheel.data.diff(chosen.id, chosen.id)),
-        before=wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
-        change=change,
-        keys={one: wheel.key_of(one) for one in changed},
-        tree=branches_of(wheel, chosen.id, up=True, depth=DEPTH),
-        down=branches_of(wheel, chosen.id, up=False, depth=DEPTH),
-    )
+    return {
+        "chosen": _version(wheel, chosen),
+        "hash": chosen.manifest_hash,
+        "mixture": _mixture(wheel.data.diff(chosen.id, chosen.id)),
+        "before": wheel.key_of(wheel.store.catalog.get(before, DatasetVersion).id) if before else "",
+        "change": change,
+        "keys": {one: wheel.key_of(one) for one in changed},
+        "tree": branches_of(wheel, chosen.id, up=True, depth=DEPTH),
+        "down": branches_of(wheel, chosen.id, up=False, depth=DEPTH),
+    }
 
 
 def _mixture(same: Difference) -> dict[str, list[Total]]:

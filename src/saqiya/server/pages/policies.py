@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -48,6 +49,8 @@ def lines_of(wheel: Flywheel) -> list[Line]:
     decided = {one.candidate: one for one in catalog.all(GateDecision)}
     every = catalog.all(Deployment)
     in_charge = {one.scope: one.policy for one in every}
+    tries = {one for deployment in every for one in deployment.episodes}
+    outcomes = outcomes_of(wheel.store, [one for one in catalog.all(Episode) if one.id in tries])
     found = []
     for policy in reversed(catalog.all(Policy)):
         mine = [one for one in every if one.policy == policy.id]
@@ -60,16 +63,16 @@ def lines_of(wheel: Flywheel) -> list[Line]:
                 decision=said.decision.value if said else "",
                 decision_id=said.id if said else "",
                 deployments=tuple(catalog.key_of(one.id) for one in mine),
-                success=_success(wheel, mine),
+                success=_success(outcomes, mine),
                 champion=policy.id in in_charge.values(),
             )
         )
     return found
 
 
-def _success(wheel: Flywheel, deployments: list[Deployment]) -> tuple[int, int, Interval] | None:
-    tries = [wheel.store.catalog.get(one, Episode) for deployment in deployments for one in deployment.episodes]
-    judged = [one for one in outcomes_of(wheel.store, tries).values() if one is not Outcome.UNKNOWN]
+def _success(outcomes: Mapping[str, Outcome], deployments: Sequence[Deployment]) -> tuple[int, int, Interval] | None:
+    judged = [outcomes[one] for deployment in deployments for one in deployment.episodes]
+    judged = [one for one in judged if one is not Outcome.UNKNOWN]
     good = sum(one is Outcome.SUCCESS for one in judged)
     return (good, len(judged), clopper_pearson(good, len(judged))) if judged else None
 

@@ -43,11 +43,12 @@ def now_of(wheel: Flywheel) -> Now | Holdings:
     """Gather what the page shows; in a workspace for data alone, what it holds."""
     if not wheel.turning:
         return holdings(wheel)
-    facts, stand = facts_of(wheel, novelty=False), standing(wheel)
+    places, facts = places_of(wheel), facts_of(wheel, novelty=False)  # of the places the wheel's own is the first
+    stand = standing(wheel, place=places[0])
     return Now(
         facts=facts,
         stand=stand,
-        places=places_of(wheel),
+        places=places,
         headline=headline(facts),
         picture=picture_of(facts),
         waiting=tuple((wheel.store.catalog.get(key, CorrectionRequest), left) for key, left in stand.waiting.items()),
