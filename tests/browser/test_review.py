@@ -170,8 +170,15 @@ def test_a_span_is_dragged_typed_and_moved_by_keys_and_always_keeps_to_the_steps
     page.keyboard.press("End")
     assert numbers(page)[1] == round(steps[-1], 3)
     assert handle.get_attribute("aria-valuetext") == f"{steps[-1]:.3f} seconds"
-    again = page.locator(".span .end.to").bounding_box()["x"]
-    assert again > box["x"]
+    page.locator(".span .end.from").focus()
+    page.keyboard.press("Home")
+    for at, side, share in (
+        (0, "from", 0.3),
+        (1, "to", 0.6),
+    ):  # at the very ends too there is something to take hold of
+        box = page.locator(f".span .end.{side}").bounding_box()
+        drag(page, (box["x"] + 6, box["y"] + 10), place(page, share))
+        assert numbers(page)[at] == pytest.approx(share * steps[-1], abs=2 * STEP_S)
 
 
 def test_what_is_typed_keeps_to_the_steps_too_and_moves_the_span(wheel, window, handed):

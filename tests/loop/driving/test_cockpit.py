@@ -155,3 +155,16 @@ def test_a_fault_of_the_site_is_told_before_the_process_ends(seat):
 
 def test_a_site_is_driven_as_it_says():
     assert controls_of(Tiny()) is Tiny.controls
+
+
+def test_a_monitor_that_cannot_be_read_is_said_and_people_drive_without_it(tmp_path):
+    damaged = tmp_path / "monitor"
+    damaged.write_bytes(b"no monitor")
+    path = tmp_path / "one.drive"
+    process, pipe = start(Order("tiny", Task(roll(), None, path, FACTS, monitor=damaged), path))
+    assert pipe.poll(30)
+    told = parts(pipe.recv_bytes())[0]
+    assert told["notice"].startswith("No monitor watches: ")
+    assert (told["control"], told["monitor"]) == ("paused", None)
+    pipe.close()
+    process.join(20)

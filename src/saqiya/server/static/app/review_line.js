@@ -161,8 +161,7 @@ export class Line {
       const to = this.at(event), slack = (6 / this.bar.clientWidth) * this.end;
       if (row === null && Math.abs(to - from) < slack) return; // a click looks, a drag names
       row ??= this.free();
-      this.set(row, Math.min(from, to), Math.max(from, to));
-      this.move(to);
+      this.move(this.set(row, Math.min(from, to), Math.max(from, to))[Number(to > from)]);
     });
     for (const name of ["pointerup", "pointercancel"]) this.bar.addEventListener(name, () => { from = null; });
   }
