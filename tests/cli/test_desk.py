@@ -56,8 +56,8 @@ def test_words_say_why_and_what_is_handed_back_is_open(lab):
 
 def test_what_cannot_be_is_said(lab):
     for words, error in ((["--slot", "1"], UsageError), ([lab[1].id, "--slot", "4711"], NothingOpen)):
+        command = ["correct", "claim", *words, "--by", "bob", "-w", str(lab[0])]
         with pytest.raises(error):
-            command = ["correct", "claim", *words, "--by", "bob", "-w", str(lab[0])]
             CliRunner().invoke(whole(), command, catch_exceptions=False)
     with Flywheel(lab[0]) as wheel:
         wheel.staff.change("bob", by="test", profile=Profile(skills=("juggling",)))

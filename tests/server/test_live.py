@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from saqiya.domain.nouns import Subset
+from saqiya.domain.nouns import CorrectionKind, CorrectionRequest, Subset
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.server import live
@@ -84,3 +84,33 @@ def test_nobody_asks_the_catalog_while_nobody_listens(wheel):
 
 def test_who_may_see_nothing_hears_nothing(house):
     assert house.visitor().get("/live").status_code == 401
+
+
+def test_slots_that_change_hands_are_told_though_nothing_is_stored(wheel):
+    from saqiya.stores import leases
+    from saqiya.stores.leases import LeaseRow, LeaseState
+    from saqiya.stores.trail import append
+
+    asked = wheel.store.catalog.put(
+        CorrectionRequest(
+            id=wheel.store.catalog.new_id("correction_request"), target="slip", mode=None,
+            correction_kind=CorrectionKind.TAKEOVER, count=2, starts=(), reason="",
+        ), key="asked",
+    )  # fmt: skip
+
+    def claim(number: int) -> None:
+        with wheel.store.catalog.database.writing() as connection:
+            seq = append(connection, "ann", "claim", f"lease-{number}", now_ns=1)
+            leases.store(
+                connection, LeaseRow(asked.id, number, f"lease-{number}", "ann", 1, 2, LeaseState.LEASED, seq=seq)
+            )
+
+    async def hear() -> dict[str, str]:
+        async with aclosing(Live(News(wheel)).listen(None)) as stream:
+            await anext(stream)
+            claim(0)
+            return told(await anext(stream))
+
+    claim(1)  # before anybody listens
+    heard = asyncio.run(hear())
+    assert json.loads(heard["data"]) == {"kinds": {"lease": 1}, "ids": []}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from saqiya.domain.nouns import Noun
-from saqiya.stores import listing
+from saqiya.stores import leases, listing
 from saqiya.stores.listing import Row, Stamp
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ class News:
     def since(self, after_ns: int, *, limit: int = 500) -> list[Stamp]:
         """Return what was stored after a moment, in that order, without its contents."""
         return listing.stamps(self._catalog, after_ns, limit=limit)
+
+    def moved(self, after_seq: int) -> tuple[int, int]:
+        """Return how many slots changed hands after an entry of the trail, and the number of the last that did."""
+        with self._catalog.database.reading() as connection:
+            return leases.moved(connection, after_seq)
 
     def now_ns(self) -> int:
         """Return when the newest noun was stored, 0 in an empty workspace."""

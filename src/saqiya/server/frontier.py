@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from saqiya.server.faults import Refused, told
@@ -55,12 +56,32 @@ class Frontier:
             await send(message)
 
         refused = self._refused(scope)
-        if refused is None:
+        if refused is None and scope.get("method") == "HEAD":
+            await self._head(scope, receive, send_safely)
+        elif refused is None:
             await self._app(scope, _Bounded(receive, self._most(scope)), send_safely)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refused.fault.what[:100]})
         else:
             await told(HTTPConnection(scope), refused)(scope, receive, send_safely)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD wherever GET is answered: the same without a body, and a stream ends before it begins."""
+        begun = False
+
+        async def without_body(message: Message) -> None:
+            nonlocal begun
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            if not begun:
+                begun = True
+                await send({"type": "http.response.body", "body": b""})
+            if message.get("more_body"):
+                raise ClientDisconnect
+
+        with suppress(ClientDisconnect):
+            await self._app({**scope, "method": "GET"}, _Bounded(receive, self._most(scope)), without_body)
 
     def _most(self, scope: Scope) -> int:
         return self._settings.upload_bytes if scope["path"] in UPLOADS else self._settings.body_bytes

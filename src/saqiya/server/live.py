@@ -1,8 +1,9 @@
 """`/live`: what changes in the workspace, told to every open page as it happens (server-sent events).
 
 One task asks the catalog for what is new, once a second and only while somebody listens; every page hears it from
-there. An event names what was stored and never carries it: a page asks for what it shows. A page that comes back says
-what it heard last (`Last-Event-ID`), and is told what it missed.
+there. An event names what was stored and never carries it: a page asks for what it shows. Slots that changed hands are
+counted beside it, as `lease`. A page that comes back says what it heard last (`Last-Event-ID`), and is told what it
+missed.
 """
 
 from __future__ import annotations
@@ -37,17 +38,18 @@ class Live:
 
     def __init__(self, news: News) -> None:
         self._news = news
-        self._queues: set[asyncio.Queue[Sequence[Stamp] | None]] = set()
+        self._queues: set[asyncio.Queue[str | None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
     async def listen(self, since_ns: int | None) -> AsyncIterator[str]:
         """Yield events, beginning with what was stored after `since_ns` (None: from now on)."""
-        queue: asyncio.Queue[Sequence[Stamp] | None] = asyncio.Queue(maxsize=100)
+        queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=100)
         now_ns = await run_in_threadpool(self._news.now_ns)
+        _, now_seq = await run_in_threadpool(self._news.moved, 0)
         self._queues.add(queue)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch(now_ns))
+            self._task = asyncio.create_task(self._watch(now_ns, now_seq))
         try:
             yield f"retry: 2000\nid: {now_ns}\nevent: hello\ndata: {{}}\n\n"
             if since_ns is not None and since_ns < now_ns:
@@ -61,7 +63,7 @@ class Live:
                     continue
                 if fresh is None:
                     return
-                yield _event(fresh, fresh[-1].created_ns)
+                yield fresh
         finally:
             self._queues.discard(queue)
 
@@ -82,24 +84,26 @@ class Live:
                 queue.get_nowait()
             queue.put_nowait(None)
 
-    async def _watch(self, seen_ns: int) -> None:
+    async def _watch(self, seen_ns: int, seen_seq: int) -> None:
         while self._queues and not self._stopped:
             await asyncio.sleep(POLL_S)
             fresh = await run_in_threadpool(self._news.since, seen_ns)
-            if not fresh:
+            moved, seen_seq = await run_in_threadpool(self._news.moved, seen_seq)
+            if not fresh and not moved:
                 continue
-            seen_ns = fresh[-1].created_ns
+            seen_ns = fresh[-1].created_ns if fresh else seen_ns
+            told = _event(fresh, seen_ns, leases=moved)
             for queue in self._queues:
                 if queue.full():  # it reads too slowly: what it missed it hears when it comes back
                     queue.get_nowait()
                     queue.put_nowait(None)
                 else:
-                    queue.put_nowait(fresh)
+                    queue.put_nowait(told)
 
 
-def _event(fresh: Sequence[Stamp], at_ns: int) -> str:
-    """Write what was stored as one event: counts by kind, and the ids of what a page may show."""
-    kinds = Counter(one.kind for one in fresh)
+def _event(fresh: Sequence[Stamp], at_ns: int, *, leases: int = 0) -> str:
+    """Write what was stored as one event: counts by kind, slots that changed hands too, and the ids to ask for."""
+    kinds = Counter(one.kind for one in fresh) + Counter(lease=leases)
     told = {"kinds": kinds, "ids": [one.id for one in fresh[-_MISSED_MOST:]]}
     return f"id: {at_ns}\nevent: stored\ndata: {json.dumps(told, separators=(',', ':'))}\n\n"
 

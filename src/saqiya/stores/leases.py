@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from saqiya.stores.desk_tables import leases
 
-__all__ = ["LeaseRow", "LeaseState", "at", "changed", "held", "of", "store", "waiting"]
+__all__ = ["LeaseRow", "LeaseState", "at", "changed", "held", "moved", "of", "store", "waiting"]
 
 _NAMES: Final = tuple(leases.c.keys())
 _PAGE: Final = 1000
@@ -102,6 +102,13 @@ def changed(connection: sa.Connection, after_seq: int) -> list[LeaseRow]:
         found += part
         if len(part) < _PAGE:
             return found
+
+
+def moved(connection: sa.Connection, after_seq: int) -> tuple[int, int]:
+    """Return how many slots changed hands after an entry of the trail, and the number of the last that did."""
+    found = sa.select(sa.func.count(), sa.func.max(leases.c.seq)).where(leases.c.seq > after_seq)
+    count, newest = connection.execute(found).one()
+    return int(count), int(newest or after_seq)
 
 
 def held(connection: sa.Connection, person: str, now_ns: int) -> list[LeaseRow]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from saqiya.domain.nouns import Rank
+from saqiya.domain.nouns import Noun, Rank
 from saqiya.domain.streams import JsonValue
 from saqiya.domain.visible import line
 from saqiya.errors import ConfigError, SignInRefused, UsageError
@@ -22,6 +23,7 @@ from saqiya.stores.people import People, Person, Profile, Token
 from saqiya.stores.trail import Trail, append
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from argon2 import PasswordHasher
 
     from saqiya.loop.flywheel import Flywheel
@@ -152,6 +154,21 @@ class Staff:
         """Leave an entry in the trail for what somebody did outside the desk."""
         with self.people.database.writing() as connection:
             append(connection, who, what, subject, detail, now_ns=self.wheel.clock())
+
+    @contextmanager
+    def noting(self, who: str, what: str, kinds: tuple[type[Noun], ...]) -> Iterator[list[str]]:
+        """Leave an entry in the trail in each transaction that stores something of some kinds, and give their ids."""
+        noted: list[str] = []
+
+        def told(connection: sa.Connection, made: Sequence[Noun]) -> None:
+            ids = [one.id for one in made if isinstance(one, kinds)]
+            if ids:
+                detail: dict[str, JsonValue] = {"nouns": list(ids)}
+                append(connection, who, what, ids[0], detail, now_ns=self.wheel.clock())
+                noted.extend(ids)
+
+        with self.wheel.store.catalog.beside(told):
+            yield noted
 
     @cached_property
     def _hasher(self) -> PasswordHasher:

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from saqiya.domain.nouns import Alias, Episode, Rejection
 from saqiya.loop.flywheel import Flywheel
 from saqiya.server.faults import Refused
 from saqiya.server.gatekeeper import Operator
@@ -70,10 +71,11 @@ async def _stream(request: Request, path: Path) -> None:
 
 
 def _take_in(wheel: Flywheel, path: Path, who: str, task: str) -> Admitted:
-    with _turn:
-        found = wheel.data.ingest([path], facts={"operator": who} | ({"task": task} if task else {}))
-    made = [*found.episodes, *found.rejections]
-    wheel.staff.note(who, "upload", made[0].id if made else path.name, {"nouns": [one.id for one in made]})
+    said = {"operator": who} | ({"task": task} if task else {})
+    with _turn, wheel.staff.noting(who, "upload", (Episode, Alias, Rejection)) as noted:
+        found = wheel.data.ingest([path], facts=said)
+    if not noted:  # nothing of it is new: the act is told all the same
+        wheel.staff.note(who, "upload", path.name, {"nouns": []})
     if found.ignored and not found.episodes and not found.rejections:
         raise Refused(415, "NoLog", "this is no log", remedy="Send one file of a format that docs/data.md names.")
     return Admitted(
