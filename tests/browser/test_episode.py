@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
@@ -19,9 +20,10 @@ from benchmarks._coded import EYES, coded_episode, read
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from saqiya.domain.nouns import Episode, FactorClaim, Outcome, OutcomeClaim
+from saqiya.domain.nouns import Episode, FactorClaim, Failure, Outcome, OutcomeClaim
 from saqiya.domain.words import Rank
 from saqiya.formats.mcap.log import McapFormat
+from saqiya.loop.episode.moments import RATE_HZ, ticks
 from saqiya.loop.flywheel import Flywheel
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -311,3 +313,32 @@ def test_a_moment_comes_as_a_file_that_rerun_reads(visit, refs, logs):
     assert 0 in about["/events"]
     assert zero + 3_500_000_000 in stamps["/events"]
     assert -1_000_000_000 <= about["/observation/joint_0"][0] <= 0 < about["/observation/joint_0"][-1]
+
+
+def test_the_clip_of_a_failure_plays_the_very_pictures_about_its_moment(visit, address, wheel, refs, logs):
+    at_ns = 2_000_000_000
+    failure = Failure(
+        id=wheel.store.catalog.new_id("failure"), episode=refs[1], alarms=(), phase="",
+        moment_ns=logs[1].span.start_ns + at_ns,
+    )  # fmt: skip
+    wheel.store.catalog.put(failure, key="watched/failure")
+    page = visit(f"/episodes/{refs[1]}")
+    page.goto(f"{address}/failures")
+    page.locator("#card video").wait_for(timeout=120_000)
+    _, numbers = ticks(wheel.replay.stamps(refs[1], "camera/front"), at_ns)
+    seen = []
+    for tick in (0, len(numbers) // 2, len(numbers) - 1):
+        png = page.evaluate(
+            """async (at) => {
+                const film = document.querySelector("#card video");
+                film.pause();
+                await new Promise((resolve) => { film.onseeked = resolve; film.currentTime = at; });
+                const canvas = document.createElement("canvas");
+                [canvas.width, canvas.height] = [film.videoWidth, film.videoHeight];
+                canvas.getContext("2d").drawImage(film, 0, 0);
+                return canvas.toDataURL().split(",")[1];
+            }""",
+            (tick + 0.5) / RATE_HZ,
+        )
+        seen.append(read(np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"))))
+    assert seen == [int(numbers[tick]) for tick in (0, len(numbers) // 2, len(numbers) - 1)]
