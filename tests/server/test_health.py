@@ -1,5 +1,6 @@
 """What whoever runs a server sees of it: health, metrics, a log of JSON lines; and what a proxy may say of who asks."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -21,6 +22,7 @@ from saqiya.domain.words import Rank
 from saqiya.errors import UsageError, WorkspaceBusy
 from saqiya.loop.driving.cockpit import parts
 from saqiya.loop.flywheel import Flywheel
+from saqiya.server.app import create_app
 from saqiya.server.faults import fault_of
 from saqiya.server.settings import ServerSettings
 from saqiya.stores.database import Database
@@ -57,6 +59,36 @@ def test_metrics_count_answers_and_acts_for_who_is_signed_in(house, people):
     assert after['saqiya_answers_total{method="GET",route="none",status="404"}'] >= 1
     assert after["saqiya_requests_under_way"] == 1  # the one that asks
     assert after["saqiya_disk_free_bytes"] > 0 < after["saqiya_catalog_bytes"]
+
+
+def test_who_waits_to_sign_in_keeps_nobody_from_working(fresh):
+    from argon2 import PasswordHasher
+
+    signed = []
+
+    async def crowd(client):
+        async def sign_in(number):
+            body = {"name": f"nobody-{number}", "password": "a few unrelated words"}
+            signed.append((await client.post("/api/v1/session", json=body)).status_code)
+
+        crowd = [asyncio.create_task(sign_in(number)) for number in range(30)]
+        while not signed:
+            await asyncio.sleep(0.001)
+        assert (await client.get("/api/v1/health")).status_code == 200
+        before = len(signed)
+        await asyncio.gather(*crowd)
+        return before
+
+    async def main(app):
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8787") as client:
+                return await crowd(client)
+
+    with Flywheel.init(fresh / "w") as wheel:
+        wheel.staff.__dict__["_hasher"] = PasswordHasher(time_cost=8, memory_cost=8192, parallelism=1)
+        assert asyncio.run(main(create_app(wheel, ServerSettings(SECRET)))) < 12
+    assert signed == [401] * 30
 
 
 @pytest.fixture

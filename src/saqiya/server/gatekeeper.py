@@ -11,9 +11,10 @@ the header `X-CSRF-Token` or the form field `csrf`; a program's bearer token nee
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from threading import Semaphore
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -33,7 +34,8 @@ from saqiya.server.settings import ServerSettings
 from saqiya.server.turnstile import Turnstile
 
 __all__ = [
-    "Admin", "Anybody", "Gate", "Operator", "Reviewer", "Viewer", "Who", "gate_of", "need", "rank_of", "unranked",
+    "Admin", "Anybody", "Gate", "Hashing", "Operator", "Reviewer", "Viewer", "Who", "gate_of", "need", "rank_of",
+    "unranked",
 ]  # fmt: skip
 
 CSRF_HEADER: Final = "x-csrf-token"
@@ -42,7 +44,7 @@ SESSION: Final = "session"
 TICKET: Final = "sign-in"
 """Scopes of what is no program's token: a session's, which a signed cookie carries, and a link's, which works once."""
 HASHES_AT_ONCE: Final = 2
-"""An argon2 hash takes 64 MB for a tenth of a second; more people than this wait for their turn to sign in."""
+"""An argon2 hash takes 64 MB for a tenth of a second; of more people each waits for a turn: see `Hashing`."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -53,7 +55,7 @@ class Gate:
         self._staff, self._settings = wheel.staff, settings
         self._signer = URLSafeTimedSerializer(settings.secret.hex(), salt="saqiya session")
         self._turnstile = Turnstile(wheel.clock)
-        self._hashing = Semaphore(HASHES_AT_ONCE)
+        self.hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         name = f"saqiya-{settings.port}"
         self.cookie = f"__Host-{name}" if settings.https else name
 
@@ -127,8 +129,7 @@ class Gate:
     def _proved(self, request: Request, *, name: str, password: str, ticket: str = "") -> Person:
         address = request.client.host if request.client else ""
         self._turnstile.enter(name=name, address=address)
-        with self._hashing:
-            person = self._redeemed(ticket, password) if ticket else self._staff.sign_in(name, password)
+        person = self._redeemed(ticket, password) if ticket else self._staff.sign_in(name, password)
         self._turnstile.leave(name=name, address=address)
         return person
 
@@ -176,6 +177,15 @@ def gate_of(connection: HTTPConnection) -> Gate:
     """Return the gate of the server that is asked."""
     gate: Gate = connection.app.state.gate
     return gate
+
+
+async def _seat(connection: HTTPConnection) -> AsyncIterator[None]:
+    async with gate_of(connection).hashing:
+        yield
+
+
+Hashing: Final = Depends(_seat)
+"""What a route that hashes a password depends on: who waits for a turn takes no thread from everybody else's work."""
 
 
 async def _sent_csrf(connection: HTTPConnection) -> str:

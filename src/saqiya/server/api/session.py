@@ -11,7 +11,7 @@ from pydantic import Field
 from saqiya.domain.words import Rank
 from saqiya.errors import SignInRefused, UsageError
 from saqiya.server.faults import Refused, fault_of
-from saqiya.server.gatekeeper import Anybody, Viewer, gate_of
+from saqiya.server.gatekeeper import Anybody, Hashing, Viewer, gate_of
 from saqiya.server.page import page
 from saqiya.server.wire import Answer, Body, Name, Secret
 
@@ -49,7 +49,7 @@ def who_am_i(request: Request, who: Viewer) -> Me:
     return Me(name=who.name, rank=who.rank, csrf=request.state.csrf)
 
 
-@router.post("/api/v1/session")
+@router.post("/api/v1/session", dependencies=[Hashing])
 def sign_in(request: Request, response: Response, body: SignIn, _: Anybody) -> Me:
     """Sign in; the answer carries a new session's cookie."""
     gate = gate_of(request)
@@ -64,7 +64,7 @@ def sign_out(request: Request, response: Response, _: Viewer) -> None:
     gate_of(request).sign_out(request, response)
 
 
-@router.post("/api/v1/session/password", status_code=204)
+@router.post("/api/v1/session/password", status_code=204, dependencies=[Hashing])
 def change_password(request: Request, response: Response, body: NewPassword, who: Viewer) -> None:
     """Choose another password: all sessions end, and a new one begins."""
     gate = gate_of(request)
@@ -78,7 +78,7 @@ def sign_in_page(request: Request, who: Anybody, next: str = "/", ticket: str = 
     return page(request, who, "sign_in.html", next=local(next), ticket=ticket, fault=None, name="")
 
 
-@router.post("/sign-in", include_in_schema=False)
+@router.post("/sign-in", include_in_schema=False, dependencies=[Hashing])
 def sign_in_form(
     request: Request,
     _: Anybody,
@@ -122,7 +122,7 @@ def account(request: Request, who: Viewer, *, changed: bool = False) -> Response
     return page(request, who, "account.html", fault=None, changed=changed)
 
 
-@router.post("/account", include_in_schema=False)
+@router.post("/account", include_in_schema=False, dependencies=[Hashing])
 def account_form(
     request: Request,
     who: Viewer,
