@@ -210,7 +210,7 @@ class Slots:
             if request.id in self.asked:
                 continue
             episode = about.get(request.id)
-            place = (episode.task, episode.site, episode.embodiment) if episode else (self._task, "", "")
+            place = (episode.task, episode.site, episode.embodiment) if episode else self._here
             gain, minutes, source = self._worth(request, worths)
             work = Work(Sort(*place, request.correction_kind.value), gain, minutes, at + self.target_ns, source=source)
             asked = Asked(request, key, at, work, place=(-urgency(work, target_ns=self.target_ns), at, request.id))
@@ -245,8 +245,10 @@ class Slots:
         return *worths[request.mode], "the mode's priority, and what its first correction teaches"
 
     @cached_property
-    def _task(self) -> str:
-        return self.wheel.config.task.name if self.wheel.turning else ""
+    def _here(self) -> tuple[str, str, str]:
+        """Task, place and body of what no try is behind: the wheel's own, at any place."""
+        task = self.wheel.config.task if self.wheel.turning else None
+        return (task.name, "", task.embodiment) if task else ("", "", "")
 
     def _heed(self, one: Noun, key: str) -> None:
         if isinstance(one, Correction):
