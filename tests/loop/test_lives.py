@@ -159,3 +159,18 @@ def test_the_books_count_each_life_as_one_would_by_hand(wheel, seed):
         assert row.verified == sum(State.VERIFIED in states for states in came)
         shut = ([], [State.VERIFIED], [State.CLOSED], [State.DISMISSED])
         assert row.open == sum(states not in shut for states in last)
+
+
+def test_lives_that_are_kept_are_those_that_would_be_told_now(wheel):
+    catalog, rng, kept = wheel.store.catalog, random.Random(0), wheel.failures
+    failures = catalog.all(Failure)
+    for number in range(6):
+        failure = rng.choice(failures)
+        if number == 3:
+            try_again(wheel, failure, Decision.PROMOTE)
+        elif number % 2:
+            catalog.put(replace(failure, id=catalog.new_id("failure")), key=f"again/{number}")
+        else:
+            wheel.desk.dismiss(failure.id, "rob", "none")
+        assert kept.lives() == lives_of(wheel)
+    assert kept.lives() is kept.lives()

@@ -29,7 +29,7 @@ from saqiya.domain.nouns import (
 )
 from saqiya.errors import UnknownId
 from saqiya.loop.fresh import Fresh
-from saqiya.loop.lives import lives_of
+from saqiya.loop.lives import READ_OFF
 from saqiya.models.plane import plane
 from saqiya.triage.life import Life, State
 
@@ -42,10 +42,7 @@ OPEN = "open"
 """As a state: all that still wait for something."""
 NOBODY = "nobody"
 """As a person: assigned to none."""
-SLOW = frozenset({
-    "failure", "failure_mode", "correction_request", "correction", "deployment", "episode", "policy", "gate_decision",
-    "outcome_claim", "turn",
-})  # fmt: skip
+SLOW = READ_OFF - {"dismissal", "undo", "mode_name"}
 """Kinds of nouns that can change the life of a failure, beside what people say of it."""
 CLOSED = frozenset({State.VERIFIED.value, State.CLOSED.value, State.DISMISSED.value})
 
@@ -263,7 +260,7 @@ class Board:
         return {kind: n for kind, n in self.catalog.count().items() if kind in SLOW}
 
     def _read(self) -> _Known:
-        lives = lives_of(self.wheel).lives
+        lives = self.wheel.failures.lives().lives
         modes = {one.id: one for one in self.catalog.all(FailureMode)}
         mode_of = {member: one for one in modes.values() for member in one.members}
         failures = [one for one in self.catalog.all(Failure) if one.id in lives]

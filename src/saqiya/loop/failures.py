@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from saqiya.detect import stage as detect
@@ -32,7 +33,7 @@ from saqiya.domain.streams import Event
 from saqiya.domain.visible import words
 from saqiya.errors import AlreadyThere, GuardRefusal, UsageError
 from saqiya.loop.config import CorrectConfig, DetectConfig, RunConfig
-from saqiya.loop.lives import Lives, balances_of, labels_of, lives_of
+from saqiya.loop.lives import READ_OFF, Lives, balances_of, labels_of, lives_of
 from saqiya.loop.pages.card import card_of, write_card
 from saqiya.loop.tries.monitor import write_monitor
 from saqiya.loop.tries.shadow import shadow
@@ -60,6 +61,8 @@ class Failures:
 
     def __init__(self, wheel: Flywheel) -> None:
         self.wheel, self.catalog = wheel, wheel.store.catalog
+        self._told: tuple[object, Lives] | None = None
+        self._telling = Lock()
 
     def adopt(self, what: Sequence[str] = ()) -> tuple[Deployment, ...]:
         """Make deployments of policies that acted elsewhere from the logs that came in, one a policy and task.
@@ -131,8 +134,12 @@ class Failures:
         )
 
     def lives(self) -> Lives:
-        """Tell the life of every failure."""
-        return lives_of(self.wheel)
+        """Tell the life of every failure: anew only once something was stored that a life is read off."""
+        with self._telling:
+            version = {kind: n for kind, n in self.catalog.count().items() if kind in READ_OFF}
+            if self._told is None or self._told[0] != version:
+                self._told = version, lives_of(self.wheel)
+            return self._told[1]
 
     def balances(self) -> tuple[Balance, ...]:
         """Return the books of every turn: failures found against corrections integrated."""

@@ -168,7 +168,7 @@ class Flywheel:
         """The verbs of the data layer: ingest, cut, export, query and the like; they need no site."""
         return Data(self.store, clock=self.clock, progress=self.progress)
 
-    @property
+    @cached_property
     def failures(self) -> Failures:
         """What can be asked and said of failures between two turns."""
         return Failures(self)

@@ -38,8 +38,13 @@ if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
-__all__ = ["Lives", "balances_of", "labels_of", "lives_of", "newest_labels"]
+__all__ = ["READ_OFF", "Lives", "balances_of", "labels_of", "lives_of", "newest_labels"]
 
+READ_OFF = frozenset({
+    "failure", "failure_mode", "mode_name", "correction_request", "correction", "dismissal", "undo", "episode",
+    "outcome_claim", "dataset_version", "policy", "gate_decision", "deployment", "turn",
+})  # fmt: skip
+"""Kinds of nouns that lives are read off: what else is stored changes none."""
 STATES = {state: number for number, state in enumerate(State)}
 SHUT = (State.VERIFIED, State.CLOSED, State.DISMISSED)
 NEVER_NS = np.iinfo(np.int64).max

@@ -30,7 +30,7 @@ from saqiya.domain.nouns import (
 from saqiya.errors import GuardRefusal
 from saqiya.loop.failures import LOGGED
 from saqiya.loop.figures import SWITCH_STEPS
-from saqiya.loop.lives import Lives, labels_of, lives_of
+from saqiya.loop.lives import Lives, labels_of
 from saqiya.loop.novelty.saturation import curves_of, label_of, settled
 from saqiya.measure.saturation import enough
 from saqiya.triage.priority import Effort, minutes_by_mode
@@ -273,5 +273,5 @@ def ground_on(wheel: Flywheel, deployment: Deployment) -> Ground:
     logs = deployment.mode == LOGGED
     place = catalog.key_of(deployment.id) if logs else f"turn-{wheel.number}"
     return Ground(
-        wheel, deployment, place, lives_of(wheel), frozenset(one.failure for one in catalog.standing(Dismissal))
+        wheel, deployment, place, wheel.failures.lives(), frozenset(one.failure for one in catalog.standing(Dismissal))
     )

@@ -30,7 +30,7 @@ from saqiya.errors import UnknownId
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
 from saqiya.loop.figures import stopped_because, success_of
-from saqiya.loop.lives import balances_of, labels_of, lives_of
+from saqiya.loop.lives import balances_of, labels_of
 from saqiya.loop.novelty.measuring import novelties
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
 from saqiya.triage.backlog import Balance, Variety, troubles, variety
@@ -255,7 +255,7 @@ def facts_of(wheel: Flywheel, *, novelty: bool = True) -> Facts:
 
 
 def _books(wheel: Flywheel) -> Books:
-    told = lives_of(wheel)
+    told = wheel.failures.lives()
     balances = balances_of(wheel, told)
     kinds = {row.turn: row for row in variety(balances, seed=wheel.config.run.seed)}
     states = Counter(life.state for life in told.lives.values())
