@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -20,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from benchmarks._odd import asked_oddly
 from benchmarks.harness import Figure, Measured, at_most, exactly, shown
 from saqiya.domain.words import Rank
 from saqiya.loop.flywheel import Flywheel
@@ -31,6 +33,7 @@ __all__ = ["run"]
 COMMAND = "make bench ONLY=interface"
 SEED = 20261121
 DRAWN, CHAINS, STEPS = 50, 50, 10
+ODDLY = 4000
 CHECKS = (
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
     negative_data_rejection, unsupported_method,
@@ -46,17 +49,27 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
             wheel.turn()
             wheel.turn()
         with Flywheel(root) as wheel:
-            faults, asked, operations = _asked(wheel, drawn, chains)
+            headers = _headers(wheel)
+            app = create_app(wheel, ServerSettings(secret=bytes(32), public=f"http://{HOST}"))
+            faults, asked, operations = _asked(app, headers, drawn, chains)
+            oddly = 100 if quick else ODDLY
+            told = {**headers, "host": HOST}
+            odd_faults, addresses = asked_oddly(app, wheel, told, seed=SEED, requests=oddly)
     yield at_most("interface.faults", Measured(faults, faults, faults, 1), 0, command=COMMAND)
     yield shown("interface.requests", exactly(asked), command=COMMAND)
     yield shown("interface.operations", exactly(operations), command=COMMAND)
+    yield at_most("interface.oddly.faults", Measured(odd_faults, odd_faults, odd_faults, 1), 0, command=COMMAND)
+    yield shown("interface.oddly.requests", exactly(oddly), command=COMMAND)
+    yield shown("interface.oddly.addresses", exactly(addresses), command=COMMAND)
 
 
-def _asked(wheel: Flywheel, drawn: int, chains: int) -> tuple[int, int, int]:
+def _headers(wheel: Flywheel) -> dict[str, str]:
     wheel.staff.add("admin", Rank.ADMIN, by="bench")
     secret = wheel.staff.issue("admin", "bench", [Rank.ADMIN.value], days=1, by="bench")[1]
-    headers = {"Authorization": f"Bearer {secret}"}
-    app = create_app(wheel, ServerSettings(secret=bytes(32), public=f"http://{HOST}"))
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def _asked(app: FastAPI, headers: dict[str, str], drawn: int, chains: int) -> tuple[int, int, int]:
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=dict(headers)).exclude(path="/live")
     count, faults, operations = [0], 0, 0
     for found in schema.get_all_operations():
