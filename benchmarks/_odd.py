@@ -19,7 +19,7 @@ __all__ = ["asked_oddly"]
 
 ODD = (
     "", "0", "-1", "2.5", "1e308", "nan", "-inf", "9" * 30, str(1 << 63), "true", "é", "\u202e", "\U0001f600",
-    "a" * 199, "<script>alert(1)</script>", "../../etc/passwd", "%", "_", "null", "[]", "{}", "' or 1=1", "\n", "now", "success",
+    "a" * 199, "<script>alert(1)</script>", "../../etc/passwd", "%", "_", "null", "[]", "{}", "' or 1=1", "\n", "now",
 )  # fmt: skip
 ENDLESS = "/live"
 
