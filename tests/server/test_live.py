@@ -5,6 +5,7 @@ import json
 from contextlib import aclosing
 
 import pytest
+import sqlalchemy as sa
 
 from saqiya.domain.nouns import CorrectionKind, CorrectionRequest, Subset
 from saqiya.loop.flywheel import Flywheel
@@ -53,6 +54,26 @@ def test_who_comes_back_hears_what_was_missed(wheel):
             return told(await anext(stream))
 
     assert json.loads(asyncio.run(hear())["data"])["ids"] == made
+
+
+def test_listeners_hear_on_when_the_database_has_restarted(wheel, postgres):
+    url, root = postgres.new(), wheel.store.root
+    wheel.close()
+    (root / "saqiya.toml").write_text(f'[store]\ncatalog = "{url}"\n')
+    with Flywheel(root) as there:
+
+        async def hear() -> dict[str, str]:
+            async with aclosing(Live(News(there)).listen(None)) as stream:
+                await anext(stream)
+                with sa.create_engine(url, poolclass=sa.NullPool).connect() as other:
+                    others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                    other.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+                await asyncio.sleep(0.1)
+                made = store(there, "later")
+                return {"made": made, **told(await asyncio.wait_for(anext(stream), 60.0))}
+
+        heard = asyncio.run(hear())
+    assert json.loads(heard["data"])["ids"] == [heard["made"]]
 
 
 def test_a_stop_ends_every_stream(wheel):

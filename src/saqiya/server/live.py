@@ -18,6 +18,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from saqiya.errors import WorkspaceBusy
 from saqiya.loop.news import News, Stamp
 from saqiya.server.faults import Refused
 from saqiya.server.gatekeeper import Viewer
@@ -87,8 +88,11 @@ class Live:
     async def _watch(self, seen_ns: int, seen_seq: int) -> None:
         while self._queues and not self._stopped:
             await asyncio.sleep(POLL_S)
-            fresh = await run_in_threadpool(self._news.since, seen_ns)
-            moved, seen_seq = await run_in_threadpool(self._news.moved, seen_seq)
+            try:
+                fresh = await run_in_threadpool(self._news.since, seen_ns)
+                moved, seen_seq = await run_in_threadpool(self._news.moved, seen_seq)
+            except WorkspaceBusy:  # its database restarts: what is stored meanwhile is told afterwards
+                continue
             if not fresh and not moved:
                 continue
             seen_ns = fresh[-1].created_ns if fresh else seen_ns
