@@ -102,7 +102,8 @@ def _last(wheel: Flywheel, scope: str) -> tuple[str, int, int]:
     every = [one for one in catalog.all(Deployment) if one.scope == scope]
     if not every:
         return "", 0, 0
-    held = [catalog.get(e, Episode) for one in every if one.policy == every[-1].policy for e in one.episodes]
+    tries = [e for one in every if one.policy == every[-1].policy for e in one.episodes]
+    held = list(catalog.each(Episode, tries))
     values = [one for one in outcomes_of(wheel.store, held).values() if one is not Outcome.UNKNOWN]
     return wheel.key_of(every[-1].policy), sum(one is Outcome.SUCCESS for one in values), len(values)
 

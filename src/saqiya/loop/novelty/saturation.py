@@ -145,15 +145,17 @@ class _Found:
 
     @cached_property
     def shown(self) -> tuple[Shown, ...]:
+        rolled = {one.id: n for n, one in enumerate(e for e in self.catalog.all(Episode) if e.source is Source.ROLLOUT)}
         tries: dict[str, list[str]] = defaultdict(list)
         for one in self.catalog.all(Deployment):
             if one.scope == self.scope:
                 tries[one.policy] += one.episodes
-        outcomes = outcomes_of(self.wheel.store, [self.catalog.get(e, Episode) for es in tries.values() for e in es])
+        outcomes = outcomes_of(
+            self.wheel.store, list(self.catalog.each(Episode, [e for es in tries.values() for e in es]))
+        )
         self.good = {one for one, value in outcomes.items() if value is Outcome.SUCCESS}
         self.judged = {one for one, value in outcomes.items() if value is not Outcome.UNKNOWN}
         taught = {one.id: frozenset(e.episode for e in one.entries) for one in self.catalog.all(DatasetVersion)}
-        rolled = {one.id: n for n, one in enumerate(e for e in self.catalog.all(Episode) if e.source is Source.ROLLOUT)}
         found = []
         for ref, episodes in tries.items():
             policy = self.catalog.get(ref, Policy)

@@ -31,7 +31,7 @@ def teaching_of(wheel: Flywheel) -> Teaching | None:
     """
     catalog = wheel.store.catalog
     every = [one for one in catalog.all(Deployment) if not wheel.turning or one.scope == wheel.scope]
-    outcomes = outcomes_of(wheel.store, [catalog.get(e, Episode) for one in every for e in one.episodes])
+    outcomes = outcomes_of(wheel.store, list(catalog.each(Episode, [e for one in every for e in one.episodes])))
     mode = named_failures(wheel)
     read = [index for index, one in enumerate(every) if _read(one, outcomes, mode)]
     if not read:
