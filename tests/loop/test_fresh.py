@@ -86,3 +86,17 @@ def test_what_goes_wrong_is_told_to_who_asked_and_tried_again():
     with pytest.raises(UnknownId):
         kept.get()
     assert kept.get() == "found"
+
+
+def test_what_is_stored_while_somebody_asks_is_known_and_ends_the_question():
+    slow = Slow()
+    seen = iter([0])  # what the asker sees; whoever finds the answer sees the next
+
+    def find():
+        if slow.asked > 3:
+            raise UnknownId("would be found for ever", remedy="look")
+        return slow.find()
+
+    kept = Fresh(find, lambda: next(seen, 1), clock=lambda: 0)
+    assert kept.get() == "answer 1"
+    assert kept.get() == "answer 1"

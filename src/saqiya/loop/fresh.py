@@ -38,7 +38,7 @@ class Fresh(Generic[T]):
         Raises:
             WorkspaceBusy: there is none yet, and to find it takes longer than anybody should look at an empty page.
         """
-        version = self._version()
+        version, later = self._version(), False
         while True:
             with self._lock:
                 held, finding = self._held, self._finding
@@ -46,6 +46,7 @@ class Fresh(Generic[T]):
                     return held[1]
                 if finding is None or finding.done():
                     finding = self._finding = Future()
+                    later = True  # it begins after this question, and so knows all that was stored before it
                     Thread(target=self._now, args=(finding,), daemon=True).start()
             if held is not None and self._took_ns > PATIENCE_NS:
                 return held[1]
@@ -55,8 +56,9 @@ class Fresh(Generic[T]):
                 raise WorkspaceBusy(
                     "the workspace is still being read", remedy="Ask again in a few seconds; a page does by itself."
                 ) from error
-            if found == version or self._took_ns > PATIENCE_NS:
+            if later or found == version or self._took_ns > PATIENCE_NS:
                 return answer  # what took long may have begun before the newest change: `behind` says so
+            later = True  # whoever finds it next begins after this question
 
     @property
     def behind(self) -> bool:
