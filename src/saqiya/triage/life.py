@@ -125,7 +125,9 @@ def life(detected: Fact, facts: Iterable[Fact]) -> Life:
     Tries are those of later policies than the one that failed, and count for each apart. What is fixed comes back when
     a policy passes fewer than half of its tries from the start, or when the same mode fails at the same place again.
     """
-    chapters = [Chapter(State.DETECTED, detected.at_ns, detected.note or "found by a detector or by the outcome", detected.noun)]
+    chapters = [
+        Chapter(State.DETECTED, detected.at_ns, detected.note or "found by a detector or by the outcome", detected.noun)
+    ]
     tries: dict[str, list[Fact]] = {}
     reopened = 0
     for fact in sorted(facts, key=lambda one: (one.at_ns, _AT_ONCE[one.what])):
