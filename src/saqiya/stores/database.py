@@ -22,7 +22,7 @@ from sqlalchemy import exc
 from saqiya.errors import Corrupt, SaqiyaError, StorageFull, UsageError, WorkspaceBusy, WorkspaceError, WorkspaceTooNew
 from saqiya.stores.schema import REVISIONS
 
-__all__ = ["BUSY_S", "Database"]
+__all__ = ["BUSY_S", "Database", "files_of"]
 
 BUSY_S: Final = 30.0
 _NO_ROOM: Final = {
@@ -101,8 +101,7 @@ class Database:
     def size_bytes(self) -> int:
         """Return what its tables and their indexes take on the disk."""
         if self.is_sqlite:
-            file = Path(self.engine.url.database or "")
-            return sum(one.stat().st_size for one in file.parent.glob(f"{file.name}*"))
+            return sum(one.stat().st_size for one in files_of(Path(self.engine.url.database or "")))
         with self.reading() as connection:
             return int(connection.exec_driver_sql(_SIZE).scalar() or 0)
 
@@ -212,6 +211,12 @@ class Database:
             subject=self.subject,
             remedy="Check that it can be reached and written, then repeat the command",
         )
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files of a SQLite database that are there: its own and SQLite's beside it, and nobody's copy of it."""
+    names = (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
+    return tuple(one for one in names if one.exists())
 
 
 def _forget_connections() -> None:

@@ -19,6 +19,7 @@ import msgspec
 import sqlalchemy as sa
 
 from saqiya.errors import Corrupt, NoWorkspace, UsageError, WorkspaceBusy, WorkspaceTooNew
+from saqiya.stores.database import files_of
 from saqiya.stores.disk import disk_errors, replace_file
 
 __all__ = ["CATALOG", "FORMAT", "Facts", "hold_to", "named", "presence", "read_facts", "write_facts"]
@@ -122,9 +123,9 @@ def hold_to(root: Path, facts: Facts, database: sa.URL | None) -> None:
             write_facts(root, msgspec.structs.replace(facts, arrived=None))
     elif facts.arrived == wanted:  # the move was cut off behind the one line that counts
         write_facts(root, Facts(facts.format, facts.site, wanted))
-    elif not facts.catalog and not (own.exists() and _holds_nouns(own)):
+    elif not facts.catalog and not (own.exists() and _in_use(own)):
         write_facts(root, Facts(facts.format, facts.site, wanted))
-        for file in root.glob(f"{CATALOG}*"):  # it is empty, and would only mislead
+        for file in files_of(own):  # it is empty, and would only mislead
             file.unlink()
     else:
         raise UsageError(
@@ -134,7 +135,12 @@ def hold_to(root: Path, facts: Facts, database: sa.URL | None) -> None:
         )
 
 
-def _holds_nouns(path: Path) -> bool:
+def _in_use(path: Path) -> bool:
+    """Say whether a catalog's file holds anything that somebody would miss: a noun, a person, an entry of the trail."""
     with closing(sqlite3.connect(path)) as file:
-        there = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'nouns'").fetchone()
-        return there is not None and file.execute("SELECT 1 FROM nouns LIMIT 1").fetchone() is not None
+        there = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return any(
+            file.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None  # noqa: S608 - our own three words
+            for table in ("nouns", "people", "trail")
+            if table in there
+        )
