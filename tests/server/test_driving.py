@@ -8,7 +8,7 @@ import pytest
 from tests.loop.driven import asked
 
 from saqiya.domain.nouns import Episode, OutcomeClaim, Rank
-from saqiya.errors import NothingOpen
+from saqiya.errors import NothingOpen, StorageFull
 from saqiya.loop.driving.cockpit import parts
 from saqiya.server import driving
 from saqiya.server.driving import Hangar
@@ -192,6 +192,27 @@ def test_a_lease_that_ran_out_while_the_server_slept_and_went_to_another_ends_th
     assert "expired and went to somebody else" in told["lost"]
     assert (told["submission"], told["episode"]) == ("", aborted(house, lease, steps))
     assert [one.id for one in house.wheel.desk.held(other)] == [taken.id]
+
+
+def test_a_disk_that_is_full_for_a_while_ends_no_drive(house, client, lease, monkeypatch):
+    monkeypatch.setattr(driving, "BEAT_S", 0.1)
+    renew, refused = house.wheel.desk.renew, []
+
+    def full(*args, **named):
+        if len(refused) < 3:
+            refused.append(args)
+            raise StorageFull("no room to write", subject="catalog.sqlite", remedy="Free some space")
+        return renew(*args, **named)
+
+    with tab(client, lease) as session:
+        one = Tab(session)
+        one.until(lambda told: told["human_steps"] >= 1, axes=RIGHT)
+        monkeypatch.setattr(house.wheel.desk, "renew", full)
+        one.until(lambda _: len(refused) == 3, axes=RIGHT)
+        one.say(signal="save")
+        told = one.end()
+    assert told["ended"] == "saved"
+    assert told["submission"]
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"rank": Rank.VIEWER}], ids=str)

@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from saqiya.domain.words import Rank
-from saqiya.errors import LeaseLost, SaqiyaError, UnknownId, WorkspaceBusy
+from saqiya.errors import LeaseLost, SaqiyaError, UnknownId
 from saqiya.loop.driving.cockpit import parts, start
 from saqiya.loop.driving.drives import Begin, Drives
 from saqiya.loop.flywheel import Flywheel
@@ -215,8 +215,8 @@ class Hangar:
             await run_in_threadpool(self._hold, flight.lease.id, flight.lease.person)
         except (LeaseLost, UnknownId) as error:
             return f"{error.what}. {error.remedy}"
-        except WorkspaceBusy:
-            pass  # the lease holds for some beats more
+        except SaqiyaError:
+            pass  # a busy catalog, a full disk: the lease holds for some beats more, and nobody but us lands the drive
         return ""
 
     def _hold(self, lease_id: str, person: str) -> Lease:

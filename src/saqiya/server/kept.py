@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from threading import Lock
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -17,10 +17,14 @@ from saqiya.loop.fresh import Fresh
 __all__ = ["Here", "Kept", "kept"]
 
 T = TypeVar("T")
+HOUR_NS: Final = 3600 * 1_000_000_000
 
 
 class Kept:
-    """One workspace's answers. Nouns are only ever added, so their counts say whether an answer is the newest."""
+    """One workspace's answers. Nouns are only ever added, so their counts say whether an answer is the newest.
+
+    Some answers grow old by themselves (how long failures wait, what a week brought): none is kept beyond its hour.
+    """
 
     def __init__(self, wheel: Flywheel) -> None:
         """Keep answers about the workspace of `wheel`."""
@@ -37,14 +41,16 @@ class Kept:
         """Return what `find` says of the workspace as it is now."""
         with self._lock:
             if name not in self._answers:
-                count = self.wheel.store.catalog.count
-                self._answers[name] = Fresh(lambda: find(self.wheel), count, clock=self.wheel.clock)
+                self._answers[name] = Fresh(lambda: find(self.wheel), self._version, clock=self.wheel.clock)
         found: T = self._answers[name].get()
         return found
 
     def behind(self, name: str) -> bool:
         """Say whether a newer answer than the last that was given is being found."""
         return self._answers[name].behind
+
+    def _version(self) -> object:
+        return self.wheel.store.catalog.count(), self.wheel.clock() // HOUR_NS
 
 
 async def kept(connection: HTTPConnection) -> Kept:  # async, so that looking it up takes no thread
