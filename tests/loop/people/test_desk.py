@@ -296,3 +296,15 @@ def test_a_lease_that_lapsed_and_was_renewed_is_told_to_others(crowd, now):
     crowd.desk.renew(lease.id, "ann")
     assert crowd.desk.queue("bob") == ()
     assert crowd.desk.trail.read(who="ann")[0].what == "renew"
+
+
+def test_a_row_of_before_the_newest_one_says_nothing_more(crowd, now):
+    request = crowd.request()
+    lease = crowd.desk.claim("ann")
+    crowd.desk.slots.catch_up()
+    before = crowd.desk.asked(request.id).rows[lease.slot]
+    crowd.desk.submit(lease.id, "ann", crowd.episode().id)
+    assert crowd.desk.queue("bob") == ()
+    crowd.desk.slots.saw(before)  # as a thread does that renewed it before it was handed in
+    now.ns += HOUR
+    assert crowd.desk.queue("bob") == ()

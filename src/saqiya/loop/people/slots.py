@@ -157,9 +157,10 @@ class Slots:
                 self._seq = row.seq
 
     def saw(self, row: LeaseRow) -> None:
-        """Take in the row of one slot."""
+        """Take in the row of one slot, unless a newer one is known: threads tell theirs in any order."""
         asked = self.asked.get(row.request)
-        if asked is None:
+        known = asked.rows.get(row.slot) if asked is not None else None
+        if asked is None or (known is not None and known.seq > row.seq):
             return
         asked.rows[row.slot] = row
         self.crew.saw(row)
