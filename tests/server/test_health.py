@@ -49,6 +49,7 @@ def test_metrics_count_answers_and_acts_for_who_is_signed_in(house, people):
     lease = operator.post("/api/v1/queue/claim", json={}).json()
     operator.post(f"/api/v1/leases/{lease['id']}/hand-back", json={})
     assert operator.get("/api/v1/nowhere").status_code == 404
+    assert operator.head("/api/v1/queue").status_code == 200
     after = metrics()
     claims = 'saqiya_answers_total{method="POST",route="/api/v1/queue/claim",status="200"}'
     assert after[claims] == before.get(claims, 0) + 1
@@ -57,6 +58,7 @@ def test_metrics_count_answers_and_acts_for_who_is_signed_in(house, people):
     assert after[count] == before.get(count, 0) + 2
     assert after['saqiya_answer_seconds_bucket{kind="change",le="+Inf"}'] == after[count]
     assert after['saqiya_answers_total{method="GET",route="none",status="404"}'] >= 1
+    assert after['saqiya_answers_total{method="HEAD",route="/api/v1/queue",status="200"}'] >= 1
     assert after["saqiya_requests_under_way"] == 1  # the one that asks
     assert after["saqiya_disk_free_bytes"] > 0 < after["saqiya_catalog_bytes"]
 

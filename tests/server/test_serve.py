@@ -8,7 +8,9 @@ import sys
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from saqiya.cli.app import whole
 from saqiya.domain.words import Rank
 from saqiya.errors import ConfigError, GuardRefusal, UsageError
 from saqiya.loop.flywheel import Flywheel
@@ -111,6 +113,13 @@ def test_no_secret_is_made_beyond_loopback(tmp_path):
 def test_what_is_no_address_is_refused(public):
     with pytest.raises(UsageError):
         ServerSettings(SECRET, public=public)
+
+
+def test_a_proxy_without_https_is_refused_and_not_passed_over(fresh):
+    Flywheel.init(fresh / "w").close()
+    words = ["serve", "-w", str(fresh / "w"), "--proxy", "10.0.0.7", "--public", "http://saqiya.lab"]
+    with pytest.raises(UsageError, match="https alone"):
+        CliRunner().invoke(whole(), words, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import typer
 
 from saqiya.cli.app import JsonFlag, Where, app, opened
 from saqiya.cli.show import emit, say
-from saqiya.errors import UnknownPlugin
+from saqiya.errors import UnknownPlugin, UsageError
 
 
 @app.command()
@@ -40,6 +40,12 @@ def serve(
         secret = read_secret(wheel.store.root, make=is_loopback(host) or somebody)
         proxies = tuple(proxy or ()) or ServerSettings.proxies
         settings = ServerSettings(secret=secret, host=host, port=port, public=public, proxies=proxies)
+        if proxy and not settings.https:
+            raise UsageError(
+                "a proxy's word is taken where it speaks https alone",
+                subject="--proxy",
+                remedy="Say how people reach it: --public https://saqiya.lab.",
+            )
         logging_to_stderr(requests=log_requests)
         with listening(wheel, settings) as place:
             made, link = prepared(wheel, settings)

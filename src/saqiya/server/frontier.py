@@ -80,8 +80,10 @@ class Frontier:
             if message.get("more_body"):
                 raise ClientDisconnect
 
+        asked = {**scope, "method": "GET"}
         with suppress(ClientDisconnect):
-            await self._app({**scope, "method": "GET"}, _Bounded(receive, self._most(scope)), without_body)
+            await self._app(asked, _Bounded(receive, self._most(scope)), without_body)
+        scope.update((name, asked[name]) for name in ("route", "state") if name in asked)  # for whoever counts and logs
 
     def _most(self, scope: Scope) -> int:
         return self._settings.upload_bytes if scope["path"] in UPLOADS else self._settings.body_bytes
