@@ -43,6 +43,6 @@ def test_what_was_handed_in_is_wanted_no_more_unless_it_is_sent_back(wheel):
     wheel.desk.review(second, "rob", Verdict.SEND_BACK, "the end is missing")
     assert wanted(wheel) == (before - 1, 0)
     assert (
-        f"the next step of turn {wheel.number} is `correct`: corrections are asked for ({before - 1} to be recorded)"
+        f"turn {wheel.number} waits at its step 'correct': corrections are asked for ({before - 1} to be recorded)"
         in (standing(wheel).why)
     )

@@ -106,7 +106,7 @@ def lives_of(wheel: Flywheel, *, without: str = "") -> Lives:
     for failure, fact in (*_asked(catalog), *_shown(wheel, [one for _, one in failures], labels, without)):
         facts[failure].append(fact)
     lives = {one.id: life(Fact(at, What.TRIAGED, one.id), facts[one.id]) for at, one in failures}
-    tries = {one: tuple(fact for fact in told if fact.what is What.TRIED) for one, told in facts.items()}
+    tries = {one: tuple(fact for fact in facts[one] if fact.what is What.TRIED) for one in facts.keys() & lives.keys()}
     return Lives(lives, {one.id: labels.get(one.id, "") for _, one in failures}, tries)
 
 

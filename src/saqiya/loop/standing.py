@@ -207,5 +207,5 @@ def _next(wheel: Flywheel, wanted: int, reviewing: int) -> tuple[str, str]:
         )
     for command, done, why in (*first, *made):
         if not done:
-            return f"saqiya turn{place}", f"the next step of turn {number} is `{command}`: {why}"
+            return f"saqiya turn{place}", f"turn {number} waits at its step '{command}': {why}"
     return f"saqiya turn{place}", f"turn {number} has taken all its steps and is not closed yet"

@@ -6,7 +6,7 @@ import pytest
 
 from saqiya.deploy import stage as deploy
 from saqiya.domain.nouns import Decision, GateDecision
-from saqiya.errors import GuardRefusal, UnknownId
+from saqiya.errors import GuardRefusal, UnknownId, UsageError
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.people.wishes import roll_back, wish, wish_of
 
@@ -41,9 +41,16 @@ def test_a_wish_stands_until_its_turn_is_over(wheel):
 def test_what_else_is_asked_for_meanwhile_is_refused_and_not_forgotten(promoted):
     wish(promoted, by="rob")
     with pytest.raises(UnknownId):
-        wish(promoted, by="ren", policy="nothing")
+        wish(promoted, by="ren", policy="nothing", reason="it drops cups")
     with pytest.raises(GuardRefusal, match="asked for already: turn"):
-        wish(promoted, by="ren", policy="turn-0/policy")
+        wish(promoted, by="ren", policy="turn-0/policy", reason="it drops cups")
+
+
+def test_a_roll_back_needs_a_reason_that_can_be_seen(promoted):
+    with pytest.raises(UsageError, match="needs a reason"):
+        wish(promoted, by="rob", policy="turn-0/policy", reason=" \u200b\n")
+    assert wish_of(promoted) is None
+    assert wish(promoted, by="rob", policy="turn-0/policy", reason=" it drops\u200b cups ").reason == "it drops cups"
 
 
 def test_nothing_is_wished_for_at_first(wheel):
@@ -59,7 +66,7 @@ def test_an_earlier_policy_takes_charge_again(promoted):
 
 
 def test_a_wish_to_roll_back_is_over_when_it_is_done(promoted):
-    wish(promoted, by="rob", policy="turn-0/policy")
+    wish(promoted, by="rob", policy="turn-0/policy", reason="it drops cups")
     assert promoted.key_of(wish_of(promoted).policy) == "turn-0/policy"
     roll_back(promoted, "turn-0/policy")
     assert wish_of(promoted) is None
@@ -72,7 +79,7 @@ def test_the_policy_in_charge_cannot_come_back(wheel):
 
 def test_what_the_gate_never_let_through_cannot_come_back(wheel):
     with pytest.raises(GuardRefusal, match="never let it through"):
-        wish(wheel, by="rob", policy="turn-1/policy")
+        wish(wheel, by="rob", policy="turn-1/policy", reason="it drops cups")
 
 
 def test_nothing_comes_back_while_a_turn_is_under_way(promoted):

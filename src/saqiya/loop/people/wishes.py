@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from saqiya.deploy import stage as deploy
 from saqiya.domain.nouns import Decision, Deployment, GateDecision, Policy, Wish
-from saqiya.errors import GuardRefusal
+from saqiya.domain.visible import words
+from saqiya.errors import GuardRefusal, UsageError
 from saqiya.loop import draws
 from saqiya.loop.figures import stopped_because
 from saqiya.stores.trail import append
@@ -40,7 +41,10 @@ def wish(wheel: Flywheel, *, by: str, policy: str = "", reason: str = "") -> Wis
     Raises:
         GuardRefusal: something else is asked for, the wheel rests, or `to_roll_back` refuses.
         UnknownId: there is no such policy.
+        UsageError: a roll back without a reason.
     """
+    if policy and not words(reason):
+        raise UsageError("needs a reason", subject="roll back", remedy="Say what is wrong with the policy in charge.")
     held, catalog = wish_of(wheel), wheel.store.catalog
     if held is not None:
         if held.policy == (catalog.get(policy, Policy).id if policy else None):
@@ -58,7 +62,7 @@ def wish(wheel: Flywheel, *, by: str, policy: str = "", reason: str = "") -> Wis
         )
     now_ns = wheel.clock()
     asked = to_roll_back(wheel, policy)[0].id if policy else None
-    made = Wish(id=catalog.new_id("wish"), turn=wheel.number, policy=asked, author=by, reason=reason.strip())
+    made = Wish(id=catalog.new_id("wish"), turn=wheel.number, policy=asked, author=by, reason=words(reason))
 
     def along(connection: sa.Connection) -> None:
         append(

@@ -19,6 +19,7 @@ from saqiya.server.gatekeeper import Reviewer, Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
 from saqiya.server.pictures import walk_of
+from saqiya.server.wire import Text
 
 __all__ = ["Line", "lines_of", "router"]
 
@@ -71,8 +72,8 @@ def lines_of(wheel: Flywheel) -> list[Line]:
 
 
 def _success(outcomes: Mapping[str, Outcome], deployments: Sequence[Deployment]) -> tuple[int, int, Interval] | None:
-    judged = [outcomes[one] for deployment in deployments for one in deployment.episodes]
-    judged = [one for one in judged if one is not Outcome.UNKNOWN]
+    tries = {one for deployment in deployments for one in deployment.episodes}  # logs may be adopted twice
+    judged = [outcomes[one] for one in tries if outcomes[one] is not Outcome.UNKNOWN]
     good = sum(one is Outcome.SUCCESS for one in judged)
     return (good, len(judged), clopper_pearson(good, len(judged))) if judged else None
 
@@ -107,7 +108,7 @@ def roll_back(
     here: Here,
     who: Reviewer,
     policy: Annotated[str, Form(max_length=200)],
-    reason: Annotated[str, Form(min_length=1, max_length=400)],
+    reason: Annotated[Text, Form(max_length=400)],
 ) -> Response:
     """Ask whoever watches the workspace to let an earlier policy take charge again; refused where its guards refuse."""
     wish(here.wheel, by=who.name, policy=policy, reason=reason)
