@@ -1,10 +1,11 @@
 """The queue of failures: its order, its filters, and that what people say shows at once."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from saqiya.domain.nouns import Failure, FailureMode, Rank
+from saqiya.domain.nouns import Correction, Failure, FailureMode, Rank
 from saqiya.errors import UnknownId
 from saqiya.loop.board import NOBODY, Board, Wanted
 from saqiya.loop.flywheel import Flywheel
@@ -91,3 +92,16 @@ def test_a_card_says_what_was_said_last_and_can_be_undone(wheel, board):
 def test_a_failure_that_is_none_is_refused(board):
     with pytest.raises(UnknownId):
         board.card("failure-nowhere")
+
+
+def test_what_came_of_a_dismissed_failure_shows_once_that_is_undone(wheel, board):
+    catalog = wheel.store.catalog
+    failure = board.entries(Wanted(state="requested"))[0].failure
+    said = wheel.desk.dismiss(failure, "rob", "the cell was moved")
+    corrected = replace(catalog.all(Correction)[-1], id=catalog.new_id("correction"), failure=failure, accepted=True)
+    catalog.put(corrected, key="late/correction")
+    assert failure in {one.failure for one in board.entries(Wanted(state="dismissed"))}
+    wheel.desk.undo(said.id, "rob")
+    assert failure in {one.failure for one in board.entries(Wanted(state="corrected"))}
+    assert board.entries(Wanted(state="")) == Board(wheel).entries(Wanted(state=""))
+    assert board.card(failure).life == wheel.failures.lives().lives[failure]

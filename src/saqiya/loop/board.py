@@ -42,8 +42,8 @@ OPEN = "open"
 """As a state: all that still wait for something."""
 NOBODY = "nobody"
 """As a person: assigned to none."""
-SLOW = READ_OFF - {"dismissal", "undo", "mode_name"}
-"""Kinds of nouns that can change the life of a failure, beside what people say of it."""
+SLOW = READ_OFF - {"dismissal"}
+"""Kinds of nouns that can change the life of a failure beside a dismissal, which ends it until that is undone."""
 CLOSED = frozenset({State.VERIFIED.value, State.CLOSED.value, State.DISMISSED.value})
 
 
