@@ -49,6 +49,8 @@ def test_actions_at_their_limit_are_pointed_at():
 
 def test_outcome_length_and_lateness_are_said():
     assert kinds(shown(ended="failure")) == ["outcome"]
+    (found,) = doubts(shown(denied="the site says failure"))
+    assert (found.said, found.severe) == ("its operator calls it a success, but the site says failure", True)
     assert kinds(shown(usual_n=1000.0)) == ["short"]
     assert kinds(shown(mine=np.zeros(100, np.bool_))) == ["nobody"]
     late = np.where(np.arange(100) < 50, 400.0, 20.0)

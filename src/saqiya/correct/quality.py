@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from saqiya.domain.contracts import Vector
 
-__all__ = ["Doubt", "Shown", "doubts"]
+__all__ = ["LOST", "Doubt", "Shown", "doubts"]
 
 IDLE_S = 1.0
 STILL = 1e-3
@@ -53,6 +53,7 @@ class Shown:
         t_ns: int64 (T,), of the actions; actions: float64 (T, d), as executed.
         mine: bool (T,), the operator's own steps.
         ended: how the episode ended, in a word; "success" raises no doubt.
+        denied: who else says that it was none, and what; "" where nobody does.
         low, high: float64 (d,), the limits of the actions; empty where nobody knows them.
         usual_n: how many own steps accepted corrections like this one take; 0 where there are none.
         late_t_ns, late_ms: stamps and milliseconds from input to picture; empty where nobody measured them.
@@ -62,6 +63,7 @@ class Shown:
     actions: Vector
     mine: NDArray[np.bool_]
     ended: str
+    denied: str = ""
     low: Vector = field(default_factory=lambda: np.zeros(0))
     high: Vector = field(default_factory=lambda: np.zeros(0))
     usual_n: float = 0.0
@@ -88,6 +90,8 @@ def _whole(shown: Shown) -> Iterator[Doubt]:
     own_n = int(shown.mine.sum())
     if shown.ended != "success":
         yield Doubt("outcome", f"it ended as {shown.ended}", *span, severe=shown.ended in LOST)
+    elif shown.denied:
+        yield Doubt("outcome", f"its operator calls it a success, but {shown.denied}", *span, severe=True)
     if own_n == 0:
         yield Doubt("nobody", "no step of it is a person's", *span, severe=True)
     elif shown.usual_n and own_n < SHORT * shown.usual_n:

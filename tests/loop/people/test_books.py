@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saqiya.domain.nouns import Rank, Verdict
+from saqiya.domain.nouns import Outcome, Rank, Verdict
 from saqiya.domain.streams import Stream
 from saqiya.loop.lives import labels_of
 
@@ -65,6 +65,21 @@ def test_a_reviewer_is_pointed_at_what_is_odd(crowd):
     said = {one.kind: one for one in crowd.desk.doubts(handed.id)}
     assert said["outcome"].said == "it ended as failure"
     assert (said["idle"].start_ns, said["idle"].end_ns) == (2_100_000_000, 4_500_000_000)
+
+
+def test_an_operators_word_on_their_own_work_does_not_hide_that_the_site_says_otherwise(crowd):
+    crowd.request()
+    done = {"action/executed": Stream(np.arange(9) * 100_000_000, np.arange(18.0).reshape(9, 2))}
+    handed = crowd.desk.submit(
+        crowd.desk.claim("ann").id, "ann", crowd.episode(outcome="failure", steps=9, held=done).id
+    )
+    crowd.wheel.data.say_outcome([handed.episode], Outcome.SUCCESS, author="ann")
+    (said,) = [one for one in crowd.desk.doubts(handed.id) if one.kind == "outcome"]
+    assert said.severe
+    assert said.said.startswith("its operator calls it a success, but ")
+    assert said.said.endswith("says failure")
+    crowd.wheel.data.say_outcome([handed.episode], Outcome.SUCCESS, author="rex")
+    assert "outcome" not in {one.kind for one in crowd.desk.doubts(handed.id)}
 
 
 def test_nobody_works_on_a_task_before_they_passed_its_reference(crowd):

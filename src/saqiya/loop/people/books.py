@@ -11,7 +11,7 @@ import numpy as np
 
 from saqiya.correct.crewbook import OperatorFigures, Piece, Rate, figures_of, wilson
 from saqiya.correct.leadtime import LeadTime, lead_time
-from saqiya.correct.quality import Doubt, Shown, doubts
+from saqiya.correct.quality import LOST, Doubt, Shown, doubts
 from saqiya.detect.stage import outcomes_of
 from saqiya.domain.nouns import (
     Correction,
@@ -19,11 +19,13 @@ from saqiya.domain.nouns import (
     Dismissal,
     Episode,
     Failure,
+    OutcomeClaim,
     Reference,
     Review,
     Submission,
     Verdict,
 )
+from saqiya.stores.tables import resolved
 from saqiya.stores.trail import append
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def doubts_of(desk: Desk, submission: Submission) -> tuple[Doubt, ...]:
         actions=actions,
         mine=mine,
         ended=outcomes_of(desk.wheel.store, [episode])[episode.id].value,
+        denied=_denied(desk, submission),
         usual_n=_usual(desk, submission),
     )
     if desk.wheel.turning and episode.task == desk.wheel.config.task.name:
@@ -127,6 +130,13 @@ def doubts_of(desk: Desk, submission: Submission) -> tuple[Doubt, ...]:
         ms = late.values.reshape(len(late.t_ns), -1)[:, 0].astype(np.float64)
         shown = replace(shown, late_t_ns=late.t_ns, late_ms=ms)
     return doubts(shown)
+
+
+def _denied(desk: Desk, submission: Submission) -> str:
+    """An operator's word on their own work counts before the site's criterion: whoever decides must see both."""
+    said = desk.catalog.referring(submission.episode, OutcomeClaim)
+    other = resolved([one for one in said if one.author != submission.operator])
+    return f"{other.author} says {other.value.value}" if other and other.value.value in LOST else ""
 
 
 def _usual(desk: Desk, submission: Submission) -> float:
