@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from saqiya.loop.episode.filming import WAITING_N, Filming
+from saqiya.loop.episode.filming import NEVER_BEGAN, WAITING_N, Filming
 
 NEVER = "no.such.module"
 
@@ -68,6 +69,17 @@ def test_a_child_that_fails_is_told_by_its_code_and_may_be_asked_again(filming, 
     filming.ask(NEVER, "x")
     ended(filming, NEVER, "x")
     assert filming.code(NEVER, "x") == 1
+    filming.ask("told", "y")
+    ended(filming, "told", "y")
+    assert said(tmp_path) == ["+y", "-y"]
+
+
+def test_a_machine_that_starts_no_child_for_a_while_films_again_afterwards(filming, tmp_path, monkeypatch):
+    with monkeypatch.context() as poor:
+        poor.setattr(sys, "executable", str(tmp_path / "nothing"))
+        filming.ask("told", "x")
+        ended(filming, "told", "x")
+        assert filming.code("told", "x") == NEVER_BEGAN
     filming.ask("told", "y")
     ended(filming, "told", "y")
     assert said(tmp_path) == ["+y", "-y"]

@@ -14,6 +14,8 @@ __all__ = ["Filming"]
 WAITING_N: Final = 16
 LONGEST_S: Final = 600.0
 ENDED_BY_US: Final = -9
+NEVER_BEGAN: Final = 126
+"""As a shell says it of what cannot be started."""
 
 
 class Filming:
@@ -89,9 +91,13 @@ class Filming:
                 return None
             self._now, _ = self._waiting.popitem(last=True)
             module, ref = self._now
-            self._child = subprocess.Popen(  # noqa: S603 - our own module with our own words
-                [sys.executable, "-m", module, str(self._root), ref],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+            try:
+                self._child = subprocess.Popen(  # noqa: S603 - our own module with our own words
+                    [sys.executable, "-m", module, str(self._root), ref],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+            except OSError:  # no memory or no process left: whoever asks next is served again
+                self._codes[self._now] = NEVER_BEGAN
+                self._now = self._thread = None
             return self._child
