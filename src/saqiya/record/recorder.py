@@ -34,7 +34,6 @@ __all__ = ["Recorded", "Recorder", "Signal"]
 
 EVENTS = "events"
 _EVENT_SLOTS = 1024
-_START_TIMEOUT_S = 60
 _LOST = {
     Cell.OVERFLOW: "the ring is full: the writer does not keep up",
     Cell.LATE: "its stamp lies before the last one",

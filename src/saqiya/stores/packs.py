@@ -37,7 +37,6 @@ _BORDER: Final = 64
 _TAIL: Final = struct.Struct("<q32s24s")  # members, SHA-256 of the table, magic
 _MAGIC: Final = b"saqiya.pack.1.end".ljust(24, b"\0")
 _ROW_BYTES: Final = 32 + 8 + 8
-_READ_BYTES: Final = 8 << 20
 
 
 class Place(NamedTuple):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from saqiya.domain.nouns import Outcome, Rank, Verdict
+from saqiya.domain.nouns import Outcome, Rank, Review, Verdict
 from saqiya.domain.streams import Stream
+from saqiya.errors import LeaseLost
 from saqiya.loop.lives import labels_of
 
 HOUR = 3600 * 1_000_000_000
@@ -52,6 +53,20 @@ def test_a_second_look_changes_nothing_and_disagreement_is_shown(crowd):
     assert crowd.desk.agreement().apart == ((first, second),)
     assert crowd.desk.agreement().agreed.k == 0
     assert crowd.desk.reviews("sue") == ()
+
+
+def test_of_two_second_words_in_one_moment_the_later_is_told_that_it_is_not_kept(crowd, monkeypatch):
+    object.__setattr__(crowd.desk.settings, "second_share", 1.0)
+    crowd.people("tim", rank=Rank.REVIEWER)
+    crowd.request()
+    handed = crowd.handed_in("ann")
+    crowd.desk.review(handed.id, "rex", Verdict.ACCEPT)
+    monkeypatch.setattr(crowd.catalog, "has", lambda *_: False)  # both looked before either had spoken
+    second = crowd.desk.review(handed.id, "sue", Verdict.REJECT, "it scraped the wall")
+    with pytest.raises(LeaseLost, match="second look"):
+        crowd.desk.review(handed.id, "tim", Verdict.ACCEPT)
+    assert [one.id for one in crowd.catalog.all(Review) if one.second] == [second.id]
+    assert crowd.desk.trail.read(who="tim") == ()
 
 
 def test_a_reviewer_is_pointed_at_what_is_odd(crowd):

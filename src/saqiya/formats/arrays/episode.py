@@ -24,7 +24,6 @@ from saqiya.formats.pictures import stills
 
 __all__ = ["Column", "Packets", "Rate", "episode_of"]
 
-MOST_TEXTS_N = 1_000_000
 SMALL_N = 64
 """Numbers that are not one a step are kept as a fact when they are this few: a calibration, a pose to start from."""
 

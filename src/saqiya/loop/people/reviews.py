@@ -27,6 +27,7 @@ from saqiya.loop.people.slots import Asked
 from saqiya.mix.stage import taught
 from saqiya.stores import leases
 from saqiya.stores.leases import LeaseRow, LeaseState
+from saqiya.stores.rows import kinds_of
 from saqiya.stores.trail import append
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def _again(desk: Desk, submission: Submission, first: Review, said: Review, key:
     now_ns = desk.now()
 
     def along(connection: sa.Connection) -> None:
+        if not kinds_of(connection, [said.id]):  # another word was a moment quicker, and this one is not kept
+            raise LeaseLost("had its second look", subject=submission.id, remedy="Look at the next one.")
         detail = {"verdict": said.verdict.value, "first": first.verdict.value, "submission": submission.id}
         append(connection, said.reviewer, "review/second", said.id, detail, now_ns=now_ns)
 
