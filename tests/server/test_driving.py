@@ -244,7 +244,10 @@ def test_who_may_not_drive_is_told_why(house, client, lease):
     stranger = house.person(f"stranger-{lease.person}")
     with house.signed_in(stranger) as other, tab(other, lease) as session:
         assert "not yours" in Tab(session).look()["refused"]["what"]
-        assert other.get(f"/drive/{lease.id}").status_code == 409
+        told = other.get(f"/drive/{lease.id}", headers={"accept": "text/html"})
+        assert told.status_code == 409
+        assert "was handed in or back" in told.text
+        assert 'href="/corrections">To Corrections</a>' in told.text
     with house.signed_in("viewer") as viewer:
         assert viewer.get(f"/drive/{lease.id}").status_code == 403
 

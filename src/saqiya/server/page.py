@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["TEMPLATES", "environment", "error_page", "page"]
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+SECTIONS: Final = ("failures", "corrections", "review", "episodes", "datasets", "policies", "plan", "people")
+BACK: Final = {"drive": "corrections"} | {name: name for name in SECTIONS}
+"""By the first part of an address: the page from which people came there, and on which they go on."""
 
 
 @cache
@@ -62,6 +65,8 @@ def error_page(
 ) -> HTMLResponse:
     """Return the page of an error: what happened, to which thing, and what to do next."""
     who = getattr(request.state, "who", None)
-    answer = page(request, who, "error.html", status=status, code=status, fault=fault)
+    section = request.url.path.split("/")[1]
+    back = BACK.get(section, "") if request.url.path != f"/{section}" or request.url.query else ""
+    answer = page(request, who, "error.html", status=status, code=status, fault=fault, back=back)
     answer.headers.update({**HEADERS, **(headers or {})})
     return answer

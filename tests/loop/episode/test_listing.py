@@ -6,7 +6,7 @@ import pytest
 from saqiya.domain.nouns import Episode
 from saqiya.domain.streams import EpisodeLog, Event, Stream
 from saqiya.formats.mcap.log import McapFormat
-from saqiya.loop.episode.listing import FILTERS, Wanted, choices, lines_of
+from saqiya.loop.episode.listing import FILTERS, Wanted, choices, lines_of, name_of
 from saqiya.loop.flywheel import Flywheel
 
 
@@ -41,6 +41,7 @@ def names(found) -> list[str]:
 def test_the_newest_try_stands_first_under_the_name_of_its_file(lab):
     lines = lines_of(lab)
     assert names(lines) == [f"day{number}.mcap" for number in reversed(range(8))]
+    assert [name_of(lab.store.catalog, lab.episode(one.id)) for one in lines] == [one.name for one in lines]
     assert [one.length_s for one in lines] == pytest.approx([0.02 * (50 + n) for n in reversed(range(8))], abs=0.05)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from saqiya.loop.flywheel import Flywheel
     from saqiya.stores.catalog import Catalog
 
-__all__ = ["FILTERS", "Line", "Wanted", "choices", "lines_of", "superseded"]
+__all__ = ["FILTERS", "Line", "Wanted", "choices", "lines_of", "name_of", "superseded"]
 
 FILTERS: Final = ("task", "outcome", "source", "policy", "operator", "site", "verdict")
 """By what lines are asked for; "" is any."""
@@ -121,6 +121,12 @@ def lines_of(wheel: Flywheel) -> tuple[Line, ...]:
         )
         for at, one in reversed(stored)
     )
+
+
+def name_of(catalog: Catalog, episode: Episode) -> str:
+    """Return what people call a try: the file and the try in it, or its key where a turn made it."""
+    files = {ref: catalog.get(ref, Recording) for ref in episode.recordings[:1]}
+    return _name(episode, catalog.key_of(episode.id), files)
 
 
 def superseded(catalog: Catalog) -> set[str]:

@@ -26,6 +26,7 @@ MAY = {
     Begin.WATCH: "watch the policy and take over",
     Begin.WHOLE: "the whole task",
 }
+GONE = "It was handed in or back, or its time ran out. The page Corrections says what you handed in, and what you hold."
 
 
 @router.get("/drive/{lease}")
@@ -35,7 +36,7 @@ def drive(
     """Show the page on which a person drives what they hold."""
     held = next((one for one in here.wheel.desk.held(who.name) if one.id == lease), None)
     if held is None:
-        raise LeaseLost("is not yours now", subject=lease, remedy="Claim it again on the page Corrections.")
+        raise LeaseLost("you do not hold this any more", subject=lease, remedy=GONE)
     hangar: Hangar = request.app.state.hangar
     ways = hangar.drives.ways(held)
     controls, pace_hz = hangar.drives.controls()

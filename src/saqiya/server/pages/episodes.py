@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
-from saqiya.loop.episode.listing import FILTERS, Wanted, choices, lines_of
+from saqiya.loop.episode.listing import FILTERS, Wanted, choices, lines_of, name_of
 from saqiya.server.gatekeeper import Viewer
 from saqiya.server.kept import Here
 from saqiya.server.page import page
@@ -55,6 +55,7 @@ def _part(asked: Mapping[str, str], first: int) -> str:
 @router.get("/episodes/{ref}", response_class=HTMLResponse)
 def episode(request: Request, ref: Ref, here: Here, who: Viewer) -> HTMLResponse:
     """Show a try; `?t=SECONDS` names the moment, `&beside=ID` another try."""
-    seen, policy = here.wheel.replay.overview(ref), here.wheel.episode(ref).policy
-    named = here.wheel.key_of(policy) if policy else seen.policy
-    return page(request, who, "episode.html", seen=seen, policy=named, known=plain(seen))
+    seen, found = here.wheel.replay.overview(ref), here.wheel.episode(ref)
+    policy = here.wheel.key_of(found.policy) if found.policy else seen.policy
+    name = name_of(here.wheel.store.catalog, found)
+    return page(request, who, "episode.html", seen=seen, name=name, policy=policy, known=plain(seen))
