@@ -20,6 +20,7 @@ UPLOADS: Final = frozenset({"/api/v1/uploads"})
 """Addresses that take logs, which are larger than what a person types."""
 NAMELESS: Final = frozenset({"/api/v1/health"})
 """Addresses that answer by whatever name: a probe calls by a number, and what it hears is no secret."""
+STREAM: Final = "text/event-stream"
 TOO_LARGE: Final = "the request carries more than this address takes"
 _TLS_ONLY: Final = "max-age=31536000"
 
@@ -66,18 +67,22 @@ class Frontier:
             await told(HTTPConnection(scope), refused)(scope, receive, send_safely)
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer HEAD wherever GET is answered: the same without a body, and a stream ends before it begins."""
-        begun = False
+        """Answer HEAD wherever GET is answered: the same without a body, and a stream ends before it begins.
+
+        A file is read to its end all the same: what was made for its answer is cleared away only then.
+        """
+        begun = endless = False
 
         async def without_body(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, endless
             if message["type"] != "http.response.body":
+                endless = Headers(raw=message.get("headers", ())).get("content-type", "").startswith(STREAM)
                 await send(message)
                 return
             if not begun:
                 begun = True
                 await send({"type": "http.response.body", "body": b""})
-            if message.get("more_body"):
+            if endless:
                 raise ClientDisconnect
 
         asked = {**scope, "method": "GET"}
