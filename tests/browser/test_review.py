@@ -28,8 +28,8 @@ STEP_S = 0.05
 
 
 @pytest.fixture(scope="module")
-def wheel(turned_once, in_memory):
-    with Flywheel(Path(shutil.copytree(turned_once.store.root, in_memory / "reviewed-by-hand"))) as made:
+def wheel(turned_once, room):
+    with Flywheel(Path(shutil.copytree(turned_once.store.root, room / "reviewed"))) as made:
         for name, rank in (("olga", Rank.OPERATOR), ("rob", Rank.REVIEWER)):
             made.staff.add(name, rank, password=PASSWORD, by="test")
         yield made

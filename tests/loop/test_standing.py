@@ -11,8 +11,8 @@ from saqiya.loop.standing import standing
 
 
 @pytest.fixture(scope="module")
-def wheel(turned_once, in_memory):
-    path = shutil.copytree(turned_once.store.root, in_memory / "standing")
+def wheel(turned_once, room):
+    path = shutil.copytree(turned_once.store.root, room / "standing")
     with Flywheel(path) as made:
         made.detect()
         made.triage()
