@@ -3,7 +3,7 @@
 #   test    all tests: no network, no GPU, under 10 minutes on 2 cores
 #   check   everything cheap: format, lint, types, import contract, docs against the code
 #   docs    run every code block of README.md and docs/
-#   bench   every benchmark, at most an hour; one of them: make bench ONLY=gate
+#   bench   every benchmark, one to two hours; one of them: make bench ONLY=gate
 #   study   the long studies: do chosen demonstrations make better policies? goes on where it stopped; ONLY=novelty
 #   peers   what benchmarks compare with, each in an environment of its own under .peers (PYTHON312=python3.12)
 #   serve   the pages and the interface over demo/, or another workspace: make serve WORKSPACE=...
