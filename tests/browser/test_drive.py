@@ -219,6 +219,14 @@ def test_escape_asks_before_it_throws_away_and_a_window_too_many_is_told(wheel, 
     page.locator("#done").wait_for(timeout=30_000)
     assert page.inner_text("#done-title") == "Discarded"
     assert [one.id for one in wheel.desk.held("olga")] == [lease.id]
+    page.click("#done-again")
+    control(page, "autonomous")
+    second = page.context.new_page()
+    second.goto(f"/drive/{lease.id}?begin=watch")
+    page.locator("#done").wait_for(timeout=30_000)
+    said = page.inner_text("#done-title"), page.inner_text("#done-text")
+    assert said == ("You drive in another window", "It goes on there.")
+    second.close()
     wheel.desk.hand_back(lease.id, "olga")
     assert complaints == []
 

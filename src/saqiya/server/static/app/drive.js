@@ -170,13 +170,15 @@ async function frame(data) {
   const now = performance.now();
   if (header.echo > 0 && header.echo !== shown) { latency = now - header.echo; shown = header.echo; }
   if (header.steps !== state.steps) times.push(now);
+  if (broken !== null) { anew = header.steps < broken; broken = null; }
   state = header;
 }
 
 function veil() {
   if (state.over) return state.over === "success" ? "Done. Enter saves, r does it again." : "Time is up. r does it again, Enter saves.";
-  if (state.control !== "paused") return "";
+  if (state.control !== "paused") { anew = false; return ""; }
   const begin = controls.pointer.length ? "Press on the picture, or an arrow key, to begin." : "Press an arrow key, or drag on the picture, to begin.";
+  if (anew) return `The server had stopped: what you did is kept as an aborted try, and this one is new. ${begin}`;
   return state.alone ? begin : `${begin} Space: the policy goes on.`;
 }
 
@@ -236,9 +238,10 @@ function landed(told) {
   const why = told.refused ?? (told.ended === "fault" ? told.fault : null);
   const title = told.refused ? "You cannot drive now" : told.moved ? "You drive in another window"
     : told.submission ? "Handed in" : told.ended === "discarded" ? "Discarded" : "The drive ended";
+  const none = told.moved ? "It goes on there." : "Nothing was kept.";
   const kept = told.episode ? " What you did is kept as an aborted try." : "";
   const text = why ? `${why.what}. ${why.remedy}${kept}` : told.lost ? `${told.lost}${/[.!?]$/.test(told.lost) ? "" : "."}${kept}`
-    : told.submission ? "A reviewer looks at it next." : told.episode ? "What you did is kept as an aborted try." : "Nothing was kept.";
+    : told.submission ? "A reviewer looks at it next." : told.episode ? "What you did is kept as an aborted try." : none;
   at("done-title").textContent = title;
   at("done-text").textContent = text.charAt(0).toUpperCase() + text.slice(1);
   at("done").classList.toggle("bad", Boolean(why || told.lost));
@@ -252,6 +255,10 @@ function landed(told) {
   for (const button of document.querySelectorAll("#acts button, #pads button")) button.disabled = true;
   at("done").scrollIntoView({ block: "nearest" });
 }
+
+/** How many steps there were when the connection broke; a drive that has fewer when it is back is another one. */
+let broken = null;
+let anew = false;
 
 let waiting = null;
 let painting = false;
@@ -288,6 +295,7 @@ function connect() {
   socket.addEventListener("close", (event) => {
     if (over) return;
     if (event.code === 1008) { landed({ refused: { what: event.reason || "the server refused", remedy: "Load the page again." } }); return; }
+    broken ??= state.steps ?? null;
     at("veil-text").textContent = "The connection broke; trying again. Nothing moves meanwhile.";
     at("veil").hidden = false;
     setTimeout(connect, RETRY_MS);
