@@ -250,6 +250,29 @@ def link_twice(house):
 
 
 @attack(
+    "token",
+    "a link that went astray, after another link or another password",
+    "401 SignInRefused: it names the epoch too",
+)
+def link_astray(house):
+    name, admin = house.person("link-astray", Rank.VIEWER), house.signed_in("admin")
+
+    def link():
+        return admin.post(f"/api/v1/people/{name}/link").json()["link"].partition("ticket=")[2]
+
+    def opened(ticket):
+        body = {"ticket": ticket, "password": "a few unrelated words"}
+        return house.visitor().post("/api/v1/session", json=body)
+
+    astray, good = link(), link()
+    assert opened(good).json()["name"] == name
+    assert kind_of(opened(astray)) == (401, "SignInRefused")
+    astray = link()
+    house.wheel.staff.password(name, by="admin", password="quite another one")
+    assert kind_of(opened(astray)) == (401, "SignInRefused")
+
+
+@attack(
     "token", "reading secrets from the database file", "there are only hashes: argon2id of passwords, SHA-256 of tokens"
 )
 def secrets_at_rest(house):

@@ -74,7 +74,8 @@ class Gate:
 
     def link(self, name: str, *, by: str, hours: float = 24.0) -> str:
         """Return an address that signs a person in once; another password, or another link used, ends it."""
-        secret = self._staff.issue(name, "sign-in link", [TICKET], days=hours / 24, by=by)[1]
+        scopes = _scopes(TICKET, self._staff.people.known(name))
+        secret = self._staff.issue(name, "sign-in link", scopes, days=hours / 24, by=by)[1]
         return f"{self._settings.address}/sign-in?ticket={secret}"
 
     def change_password(self, request: Request, person: Person, *, old: str, new: str) -> tuple[Person, str]:
@@ -155,7 +156,7 @@ class Gate:
             person, scopes = self._staff.token(secret)
         except SignInRefused:
             return None
-        return person if scopes == (scope,) else None
+        return person if scopes == _scopes(scope, person) else None
 
     def _bearer(self, scheme: str, bearer: str) -> Person:
         person, scopes = self._staff.token(bearer) if scheme.lower() == "bearer" else (None, ())
@@ -171,6 +172,11 @@ class Gate:
         except (BadSignature, ValueError, TypeError):
             return "", 0
         return str(secret), int(epoch)
+
+
+def _scopes(scope: str, person: Person) -> tuple[str, ...]:
+    """Return the scopes of a person's session or link: a link names their epoch, as a cookie does."""
+    return (scope, str(person.epoch)) if scope == TICKET else (scope,)
 
 
 def gate_of(connection: HTTPConnection) -> Gate:
