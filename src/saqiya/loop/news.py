@@ -34,6 +34,10 @@ class News:
         with self._catalog.database.reading() as connection:
             return leases.moved(connection, after_seq)
 
+    def stored_ns(self, noun_id: str) -> int:
+        """Return when a noun was stored, 0 where there is none of this id."""
+        return listing.stored_ns(self._catalog, noun_id)
+
     def now_ns(self) -> int:
         """Return when the newest noun was stored, 0 in an empty workspace."""
         return listing.newest_ns(self._catalog)

@@ -93,8 +93,7 @@ def _versions(wheel: Flywheel) -> list[Version]:
 
 def _version(wheel: Flywheel, one: DatasetVersion) -> Version:
     """Return any version, also one that is too old for the list."""
-    made_ns = wheel.store.catalog.first_created_ns(wheel.key_of(one.id))
-    return _of(wheel, one, made_ns or 0, _taught(wheel))
+    return _of(wheel, one, News(wheel).stored_ns(one.id), _taught(wheel))
 
 
 def _taught(wheel: Flywheel) -> Mapping[str, Sequence[str]]:
