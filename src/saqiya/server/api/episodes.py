@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import StringConstraints
 from starlette.background import BackgroundTask
 
-from saqiya.domain.nouns import Outcome
+from saqiya.domain.nouns import FactorClaim, Outcome, OutcomeClaim
 from saqiya.loop.episode.replay import MOST_POINTS
 from saqiya.server.gatekeeper import Operator, Reviewer, Viewer
 from saqiya.server.kept import Here
@@ -183,15 +183,22 @@ def open_in(ref: Ref, viewer: Literal["rerun", "foxglove"], t: Seconds, here: He
 @router.post("/factors", status_code=201)
 def say(ref: Ref, body: Factor, here: Here, who: Operator) -> list[dict[str, str]]:
     """Put down a person's word on a factor of the try."""
-    made = here.wheel.pump.factors.say([ref], {body.factor: body.value}, author=who.name)
+    with here.wheel.staff.noting(who.name, "factor", (FactorClaim,)):
+        made = here.wheel.pump.factors.say([_one(here, ref)], {body.factor: body.value}, author=who.name)
     return [{"factor": one.factor, "value": one.value, "author": one.author} for one in made]
 
 
 @router.post("/outcomes", status_code=201)
 def ended(ref: Ref, body: Ended, here: Here, who: Reviewer) -> list[dict[str, str]]:
     """Put down a person's word on how the try ended; it counts before any rule, log or simulator."""
-    made = here.wheel.data.say_outcome([ref], body.outcome, author=who.name)
+    with here.wheel.staff.noting(who.name, "outcome", (OutcomeClaim,)):
+        made = here.wheel.data.say_outcome([_one(here, ref)], body.outcome, author=who.name)
     return [{"outcome": one.value, "author": one.author} for one in made]
+
+
+def _one(here: Here, ref: str) -> str:
+    """Return the id of the one try that a reference names: the verbs also take a version or a subset, whole."""
+    return here.wheel.episode(ref).id
 
 
 def _columns(values: NDArray[np.float64]) -> list[list[float | None]]:

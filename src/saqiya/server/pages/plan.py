@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from saqiya.domain.nouns import CollectionPlan, PlanItem
+from saqiya.domain.nouns import CollectionPlan, CorrectionRequest, PlanItem
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.loop.novelty.saturation import Told
@@ -87,14 +87,16 @@ def _spreads(items: tuple[PlanItem, ...]) -> list[Spread | None]:
 
 
 @router.post("/plan")
-def plan_again(here: Here, _: Reviewer, minutes: Annotated[float, Form(gt=0, le=100_000)]) -> Response:
+def plan_again(here: Here, who: Reviewer, minutes: Annotated[float, Form(gt=0, le=100_000)]) -> Response:
     """Share a budget of minutes anew; the plan is stored, and asks for nothing yet."""
-    here.wheel.pump.plan(minutes)
+    with here.wheel.staff.noting(who.name, "plan", (CollectionPlan,)):
+        here.wheel.pump.plan(minutes)
     return RedirectResponse("/plan", status_code=303)
 
 
 @router.post("/plan/ask")
-def ask(here: Here, _: Reviewer, plan: Annotated[str, Form(max_length=200)]) -> Response:
+def ask(here: Here, who: Reviewer, plan: Annotated[str, Form(max_length=200)]) -> Response:
     """Ask people for what a plan holds."""
-    here.wheel.pump.ask(here.wheel.store.catalog.get(plan, CollectionPlan))
+    with here.wheel.staff.noting(who.name, "ask", (CorrectionRequest,)):
+        here.wheel.pump.ask(here.wheel.store.catalog.get(plan, CollectionPlan))
     return RedirectResponse("/corrections", status_code=303)
