@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from saqiya.deploy import stage as deploy
-from saqiya.domain.nouns import Decision, GateDecision
+from saqiya.domain.nouns import Decision, GateDecision, Wish
 from saqiya.errors import GuardRefusal, UnknownId, UsageError
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.people.wishes import roll_back, wish, wish_of
@@ -44,6 +44,21 @@ def test_what_else_is_asked_for_meanwhile_is_refused_and_not_forgotten(promoted)
         wish(promoted, by="ren", policy="nothing", reason="it drops cups")
     with pytest.raises(GuardRefusal, match="asked for already: turn"):
         wish(promoted, by="ren", policy="turn-0/policy", reason="it drops cups")
+
+
+def test_of_two_wishes_in_one_moment_the_quicker_stands_and_the_other_is_told(promoted, monkeypatch):
+    catalog = promoted.store.catalog
+    put_all = catalog.put_all
+
+    def late(batch, **named):
+        monkeypatch.undo()
+        wish(promoted, by="ren")
+        return put_all(batch, **named)
+
+    monkeypatch.setattr(catalog, "put_all", late)
+    with pytest.raises(GuardRefusal, match="asked for already: turn"):
+        wish(promoted, by="rob", policy="turn-0/policy", reason="it drops cups")
+    assert [one.author for one in catalog.all(Wish)] == ["ren"]
 
 
 def test_a_roll_back_needs_a_reason_that_can_be_seen(promoted):

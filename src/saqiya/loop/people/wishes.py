@@ -45,7 +45,9 @@ def wish(wheel: Flywheel, *, by: str, policy: str = "", reason: str = "") -> Wis
     """
     if policy and not words(reason):
         raise UsageError("needs a reason", subject="roll back", remedy="Say what is wrong with the policy in charge.")
-    held, catalog = wish_of(wheel), wheel.store.catalog
+    catalog = wheel.store.catalog
+    newest_ns = max((at for at, _ in catalog.since(Wish, -1)), default=-1)
+    held = wish_of(wheel)
     if held is not None:
         if held.policy == (catalog.get(policy, Policy).id if policy else None):
             return held
@@ -74,7 +76,8 @@ def wish(wheel: Flywheel, *, by: str, policy: str = "", reason: str = "") -> Wis
             now_ns=now_ns,
         )
 
-    catalog.put_all([(made, f"wish/{made.id}")], along=along)
+    if not catalog.put_all([(made, f"wish/{made.id}")], unless=catalog.newer(Wish, newest_ns), along=along):
+        return wish(wheel, by=by, policy=policy, reason=reason)  # somebody was a moment quicker: theirs stands
     return made
 
 
