@@ -11,7 +11,7 @@ from saqiya.domain.nouns import CorrectionKind, CorrectionRequest, Subset
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.news import News
 from saqiya.server import live
-from saqiya.server.live import Live
+from saqiya.server.live import POLL_S, Live
 
 
 @pytest.fixture
@@ -73,6 +73,26 @@ def test_listeners_hear_on_when_the_database_has_restarted(wheel, postgres):
                 return {"made": made, **told(await asyncio.wait_for(anext(stream), 60.0))}
 
         heard = asyncio.run(hear())
+    assert json.loads(heard["data"])["ids"] == [heard["made"]]
+
+
+def test_listeners_hear_on_when_the_catalog_could_not_be_read_for_a_while(wheel):
+    def call(was: str, now: str) -> None:
+        with wheel.store.catalog.database.writing() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {was} RENAME TO {now}")
+
+    async def hear() -> dict[str, str]:
+        source = Live(News(wheel))
+        async with aclosing(source.listen(None)) as stream:
+            await anext(stream)
+            call("nouns", "away")
+            await asyncio.sleep(1.2 * POLL_S)
+            call("away", "nouns")
+            assert not source._task.done()
+            made = store(wheel, "later")
+            return {"made": made, **told(await asyncio.wait_for(anext(stream), 60.0))}
+
+    heard = asyncio.run(hear())
     assert json.loads(heard["data"])["ids"] == [heard["made"]]
 
 

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from saqiya.errors import WorkspaceBusy
+from saqiya.errors import SaqiyaError
 from saqiya.loop.news import News, Stamp
 from saqiya.server.faults import Refused
 from saqiya.server.gatekeeper import Viewer
@@ -91,7 +91,7 @@ class Live:
             try:
                 fresh = await run_in_threadpool(self._news.since, seen_ns)
                 moved, seen_seq = await run_in_threadpool(self._news.moved, seen_seq)
-            except WorkspaceBusy:  # its database restarts: what is stored meanwhile is told afterwards
+            except SaqiyaError:  # its database restarts, or cannot be read: what is stored meanwhile is told afterwards
                 continue
             if not fresh and not moved:
                 continue
