@@ -295,6 +295,11 @@ def test_a_viewer_is_refused_what_only_others_may(people):
 def test_an_admin_lets_somebody_in_and_keeps_them_out(people, wheel, address, browser):
     page = people("ada")
     page.goto("/people")
+    may = {}
+    for name in ("Ann Smith", "<b>x</b>", "-x", "Zo\u00eb", "ann.smith+lab@saqiya-2.org"):
+        page.locator("#add-name").fill(name)
+        may[name] = page.locator("#add-name").evaluate("one => one.checkValidity()")
+    assert list(may.values()) == [False, False, False, True, True]
     page.locator("#add-name").fill("newcomer")
     page.get_by_role("button", name="Add", exact=True).click()
     password = page.locator("#secret").inner_text()

@@ -240,6 +240,9 @@ def test_a_copy_made_while_others_work_and_the_objects_are_a_workspace_again(lab
     told = json.loads(done.output)
     again = CliRunner().invoke(app, ["catalog", "copy", str(file), "-w", str(lab)])
     assert isinstance(again.exception, AlreadyThere)
+    nowhere = CliRunner().invoke(app, ["catalog", "copy", str(fresh / "none" / "c.sqlite"), "-w", str(lab)])
+    assert isinstance(nowhere.exception, UsageError)
+    assert str(nowhere.exception).startswith(f"{fresh / 'none'}: is no folder")
     assert [one.name for one in fresh.iterdir() if "catalog" in one.name] == ["catalog.sqlite"]
     restored = fresh / "restored"
     Flywheel.init(restored).close()

@@ -25,6 +25,16 @@ def test_an_admin_makes_a_link_on_the_page_and_it_lets_somebody_choose_a_passwor
     assert house.signed_in(name, "quite another one").get("/api/v1/session").json()["name"] == name
 
 
+def test_what_a_form_got_wrong_leads_back_to_the_page_of_the_form(house):
+    admin = house.signed_in("admin")
+    wrong = {"name": "Ann Smith", "rank": "viewer", "csrf": admin.headers["x-csrf-token"]}
+    told = admin.post("/people", data=wrong, headers={"accept": "text/html"})
+    assert told.status_code == 422
+    assert 'href="/people">To People</a>' in told.text
+    refused = house.signed_in("viewer").get("/people", headers={"accept": "text/html"})
+    assert (refused.status_code, "To People" in refused.text) == (403, False)
+
+
 def test_a_link_without_a_password_is_refused_and_still_works(house):
     name = house.person("lars", Rank.VIEWER)
     link = house.signed_in("admin").post(f"/api/v1/people/{name}/link").json()["link"].partition("ticket=")[2]

@@ -66,7 +66,8 @@ def error_page(
     """Return the page of an error: what happened, to which thing, and what to do next."""
     who = getattr(request.state, "who", None)
     section = request.url.path.split("/")[1]
-    back = BACK.get(section, "") if request.url.path != f"/{section}" or request.url.query else ""
+    itself = request.scope.get("method") in {"GET", "HEAD"} and request.url.path == f"/{section}"
+    back = "" if itself and not request.url.query else BACK.get(section, "")
     answer = page(request, who, "error.html", status=status, code=status, fault=fault, back=back)
     answer.headers.update({**HEADERS, **(headers or {})})
     return answer

@@ -76,11 +76,14 @@ def kept(source: Database, path: Path, *, progress: Progress) -> Census:
 
     Raises:
         AlreadyThere: there is such a file.
+        UsageError: there is no folder for it.
         Corrupt: the two differ.
         StorageFull: no room; there is no file then.
     """
     if path.exists():
         raise AlreadyThere("is there already", subject=str(path), remedy="Name another file")
+    if not path.parent.is_dir():
+        raise UsageError("is no folder", subject=str(path.parent), remedy="Make it, or name a file in another one")
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     with closing(Database(part)) as target, source.reading() as old:
