@@ -89,6 +89,8 @@ def test_an_admin_rolls_back_with_a_reason_and_sees_the_champion_of_before(promo
         page.reload()
         expect(earlier).to_contain_text("in charge")
         expect(wish).to_have_count(0)
+        page.goto("/")
+        expect(page.locator(".headline")).to_contain_text("turn-0/policy was put back in charge, and")
         assert page.evaluate("document.body.dataset.owned") is None
         browser.close()
     assert promoted.key_of(promoted.champion()[0].id) == "turn-0/policy"

@@ -107,8 +107,19 @@ def stop_reason(turns: Sequence[dict[str, Any]], stop: StopConfig) -> str | None
     return f"{stop.turns_without_gain} turns in a row showed no gain that the interval can tell from zero"
 
 
+def put_back(wheel: Flywheel) -> tuple[str, dict[str, Any]] | None:
+    """Say which policy a person put back in charge since the last turn, by key, and the success of its tries then."""
+    found = wheel.champion()
+    if found is None or not wheel.key_of(found[1].id).startswith("rollback/"):
+        return None
+    return wheel.key_of(found[0].id), success_of(wheel, found[1])
+
+
 def stopped_because(wheel: Flywheel) -> str | None:
-    """Say why the wheel rests now, by the saqiya.toml of now."""
+    """Say why the wheel rests now, by the saqiya.toml of now; what a policy reached that was taken back counts no more."""
+    back = put_back(wheel)
+    if back:
+        return stop_reason([{"success": back[1]}], wheel.config.stop)
     turns = [dict(turn.figures) for turn in wheel.store.catalog.all(Turn) if turn.scope == wheel.scope]
     return stop_reason(turns, wheel.config.stop)
 

@@ -25,7 +25,7 @@ from saqiya.domain.nouns import (
     Turn,
 )
 from saqiya.evaluate.stage import ledger
-from saqiya.loop.figures import stopped_because
+from saqiya.loop.figures import put_back, stopped_because
 from saqiya.loop.novelty.phases import Place, place_of, places_of
 from saqiya.loop.novelty.saturation import stops_of
 
@@ -140,6 +140,8 @@ def standing(wheel: Flywheel, *, place: Place | None = None) -> Standing:
         (one for one in catalog.all(FailureMode) if set(one.members) <= failures), key=lambda one: -one.priority
     )
     rest = stopped_because(wheel)
+    back = put_back(wheel)
+    lately = back[1] if back else turns[-1]["success"] if turns else {"n": 0, "k": 0}
     waiting, reviewing = _waiting(wheel)
     command, why = (
         ("saqiya report", f"the wheel rests: {rest}") if rest else _next(wheel, sum(waiting.values()), reviewing)
@@ -152,7 +154,7 @@ def standing(wheel: Flywheel, *, place: Place | None = None) -> Standing:
         champion=catalog.key_of(champion[0].id) if champion else "",
         turns=turns,
         open_failures=len(failures - answered),
-        unread=turns[-1]["success"]["n"] - turns[-1]["success"]["k"] if turns and not failures else 0,
+        unread=0 if failures else lately["n"] - lately["k"],
         waiting=waiting,
         reviewing=reviewing,
         modes={one.label: len(one.members) for one in modes},

@@ -200,6 +200,9 @@ def test_nearly_certain_is_not_written_as_certain() -> None:
 def test_the_headline_says_why_the_wheel_goes_on_or_rests(facts: Facts) -> None:
     assert "goes on: the lower end is below the target" in headline(facts)
     assert headline(replace(facts, stopped="it is tired")).endswith("the wheel rests, because it is tired.")
+    back = replace(facts, back=("turn-0/policy", {"n": 50, "k": 20, "low": 0.26, "high": 0.55}))
+    assert "turn-0/policy was put back in charge, and" in headline(back)
+    assert "succeeds in 20 of 50 autonomous tries" in headline(back)
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> dict[str, float | int | None]:

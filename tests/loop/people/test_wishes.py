@@ -7,6 +7,7 @@ import pytest
 from saqiya.deploy import stage as deploy
 from saqiya.domain.nouns import Decision, GateDecision, Wish
 from saqiya.errors import GuardRefusal, UnknownId, UsageError
+from saqiya.loop.figures import put_back, stopped_because, success_of
 from saqiya.loop.flywheel import Flywheel
 from saqiya.loop.people.wishes import roll_back, wish, wish_of
 
@@ -78,6 +79,18 @@ def test_an_earlier_policy_takes_charge_again(promoted):
     assert promoted.key_of(before.id) == "turn-1/policy"
     assert promoted.key_of(promoted.champion()[0].id) == "turn-0/policy"
     assert len(made.episodes) == promoted.config.deploy.rollouts
+
+
+def test_what_the_policy_reached_that_was_taken_back_lets_no_wheel_rest(promoted):
+    object.__setattr__(promoted.config.stop, "turns_without_gain", 1)
+    assert put_back(promoted) is None
+    assert "no gain" in stopped_because(promoted)
+    made = roll_back(promoted, "turn-0/policy")
+    success = success_of(promoted, made)
+    assert put_back(promoted) == ("turn-0/policy", success)
+    assert stopped_because(promoted) is None
+    object.__setattr__(promoted.config.stop, "target", success["low"])
+    assert f"the lower bound of success, {success['low']:.3f}" in stopped_because(promoted)
 
 
 def test_a_wish_to_roll_back_is_over_when_it_is_done(promoted):

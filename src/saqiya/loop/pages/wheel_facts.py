@@ -29,7 +29,7 @@ from saqiya.domain.nouns import (
 from saqiya.errors import UnknownId
 from saqiya.evaluate.intervals import Interval, clopper_pearson
 from saqiya.evaluate.ledger import Entry, spent
-from saqiya.loop.figures import stopped_because, success_of
+from saqiya.loop.figures import put_back, stopped_because, success_of
 from saqiya.loop.lives import balances_of, labels_of
 from saqiya.loop.novelty.measuring import novelties
 from saqiya.measure.rivals import RankCorrelation, rank_correlation
@@ -207,7 +207,10 @@ class Books:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything on the page. `triages` has one entry a finished turn; `refused` are the REJECTs, drills included."""
+    """Everything on the page.
+
+    `triages` has one entry a finished turn; `refused` are the REJECTs, drills included; `back` is what `put_back` says.
+    """
 
     task: str
     embodiment: str
@@ -224,6 +227,7 @@ class Facts:
     novelty: tuple[NoveltyRow, ...]
     rejections: tuple[Rejection, ...]
     books: Books
+    back: tuple[str, dict[str, Any]] | None = None
 
     @property
     def refused(self) -> tuple[GateRow, ...]:
@@ -251,6 +255,7 @@ def facts_of(wheel: Flywheel, *, novelty: bool = True) -> Facts:
         novelty=novelty_rows(wheel) if novelty else (),
         rejections=tuple(catalog.all(Rejection)),
         books=_books(wheel),
+        back=put_back(wheel),
     )
 
 

@@ -150,10 +150,11 @@ def headline(facts: Facts) -> str:
     """Say in one sentence where the wheel stands, and why it rests or goes on."""
     if not facts.turns:
         return f"No turn of {facts.task} is finished yet."
-    success = facts.turns[-1].figures["success"]
+    success = facts.back[1] if facts.back else facts.turns[-1].figures["success"]
+    again = f"{facts.back[0]} was put back in charge, and " if facts.back else ""
     turns = "turn" if len(facts.turns) == 1 else "turns"
     stands = (
-        f"After {len(facts.turns)} {turns}, {facts.task} succeeds in {success['k']} of {success['n']} autonomous tries "
+        f"After {len(facts.turns)} {turns}, {again}{facts.task} succeeds in {success['k']} of {success['n']} autonomous tries "
         f"(95 % interval {_range(success['low'], success['high'])})"
     )
     if facts.stopped:
