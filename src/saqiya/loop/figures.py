@@ -116,7 +116,7 @@ def put_back(wheel: Flywheel) -> tuple[str, dict[str, Any]] | None:
 
 
 def stopped_because(wheel: Flywheel) -> str | None:
-    """Say why the wheel rests now, by the saqiya.toml of now; what a policy reached that was taken back counts no more."""
+    """Say why the wheel rests now, by the saqiya.toml of now; what a policy reached counts while it is in charge."""
     back = put_back(wheel)
     if back:
         return stop_reason([{"success": back[1]}], wheel.config.stop)

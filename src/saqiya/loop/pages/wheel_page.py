@@ -154,8 +154,8 @@ def headline(facts: Facts) -> str:
     again = f"{facts.back[0]} was put back in charge, and " if facts.back else ""
     turns = "turn" if len(facts.turns) == 1 else "turns"
     stands = (
-        f"After {len(facts.turns)} {turns}, {again}{facts.task} succeeds in {success['k']} of {success['n']} autonomous tries "
-        f"(95 % interval {_range(success['low'], success['high'])})"
+        f"After {len(facts.turns)} {turns}, {again}{facts.task} succeeds in {success['k']} of {success['n']} "
+        f"autonomous tries (95 % interval {_range(success['low'], success['high'])})"
     )
     if facts.stopped:
         return f"{stands}; the wheel rests, because {facts.stopped}."
