@@ -1,6 +1,7 @@
 """`saqiya serve` as people start it: a process on a socket, its first link, its stop, and what it refuses."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from saqiya.cli.app import whole
+from saqiya.cli.serve import _tell
 from saqiya.domain.words import Rank
 from saqiya.errors import ConfigError, GuardRefusal, UsageError
 from saqiya.loop.flywheel import Flywheel
@@ -54,6 +56,16 @@ def test_the_first_start_signs_an_admin_in_once_and_the_stop_ends_open_streams(s
             process.send_signal(signal.SIGTERM)
             assert [line for line in lines if line.startswith("event: ")] == ["event: hello"]
     assert process.wait(LONG_S) == 0
+
+
+def test_a_link_that_was_lost_is_no_way_out_of_the_workspace_for_good(fresh, capsys):
+    _tell("http://127.0.0.1:8787", "LINK", open_air=False)
+    told = capsys.readouterr().out
+    name = re.search(r"signs you in as (\w+)", told)[1]
+    assert f"saqiya people password {name}" in told
+    with Flywheel.init(fresh / "w") as wheel:
+        prepared(wheel, ServerSettings(SECRET))
+        assert wheel.staff.sign_in(name, wheel.staff.password(name, by="a shell")).rank is Rank.ADMIN
 
 
 def test_a_later_start_makes_no_link(fresh):

@@ -57,9 +57,12 @@ def serve(
 
 
 def _tell(address: str, link: str, *, open_air: bool) -> None:
+    from saqiya.server.run import FIRST
+
     say(f"{address} serves the workspace; Ctrl-C stops it.")
     if link:
-        say(f"Nobody could sign in. This link makes you its admin, once, within a day:\n{link}")
+        say(f"Nobody could sign in. This link signs you in as {FIRST}, once, within a day:\n{link}")
+        say(f"Was it lost? saqiya people password {FIRST} makes a password.")
     if open_air:
         say(
             "Warning: without https, passwords can be read on the way. Put a proxy with TLS before it: --public https://.."
