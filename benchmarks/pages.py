@@ -108,6 +108,7 @@ def _visits(root: Path, size: Size, seed: int) -> Iterator[tuple[str, str, tuple
         "card": f"/failures/{failure}/card",
         "corrections": "/corrections",
         "review": "/review",
+        "episodes": "/episodes",
         "datasets": "/datasets",
         "policies": "/policies",
         "plan": "/plan",
